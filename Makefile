@@ -1,0 +1,50 @@
+# Cerebrum. `make` or `make help` lists what there is to do.
+# Needs: Debian 12, root, and two packages (apt-get install -y make python3-venv). The rest installs itself.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# Debian's own interpreter: what the hosts run is what is developed against.
+PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || command -v python3)
+CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
+export PYTHON CEREBRUM_CACHE
+
+.PHONY: help venv up down status test test-unit test-roles lint bench dev lock train
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: ## .venv with every service and the tools, from the hash-pinned locks
+	@scripts/venv.sh
+
+up: venv ## make two Debian hosts here, deploy to them, stream a completion through both
+	@scripts/up.sh
+
+down: venv ## remove the hosts that `make up` made, and all that belongs to them
+	@.venv/bin/ansible-playbook -i inventories/lab playbooks/lab_down.yml
+
+status: venv ## what the lab's edge says of itself and its backend
+	@scripts/status.sh
+
+dev: venv ## both services as plain processes with the shipped model, no root; ends with Ctrl-C
+	@scripts/dev.sh
+
+test: venv ## everything: lint, unit, end-to-end and repository tests, then the roles on real hosts
+	@scripts/test.sh
+
+test-unit: venv ## the tests that need no hosts and no root
+	@.venv/bin/pytest
+
+test-roles: venv ## molecule: the shipped site.yml on fresh Debian hosts (root)
+	@scripts/molecule.sh
+
+lint: venv ## ruff, mypy --strict, ansible-lint (production)
+	@scripts/lint.sh
+
+bench: venv ## measures what the edge adds to the backend, in one run, as JSON lines
+	@.venv/bin/python benchmarks/bench_edge.py
+
+lock: venv ## resolve locks/*.txt again
+	@scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+train: ## train a model like models/cerebrum-tiny.gguf again (about 40 minutes; OUT=file)
+	@scripts/train.sh "$(OUT)"

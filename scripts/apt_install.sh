@@ -1,0 +1,10 @@
+#!/bin/sh
+# Installs Debian packages without asking. Package lists are fetched only when a package is not known yet, and a
+# third-party source that fails to answer does not stop Debian's own from being used.
+# usage: scripts/apt_install.sh PACKAGE...
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+if ! apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
+    apt-get update -qq || echo "apt-get update: some sources failed; going on with the rest" >&2
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+fi

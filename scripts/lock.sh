@@ -1,0 +1,26 @@
+#!/bin/sh
+# Resolves locks/*.txt again: requirements with hashes for amd64 and arm64, without any registry's address.
+# usage: scripts/lock.sh [--upgrade]      run by `make lock`
+set -eu
+cd "$(dirname "$0")/.."
+uv=${UV:-.venv/bin/uv}
+unset PIP_FIND_LINKS UV_FIND_LINKS UV_INDEX_URL UV_DEFAULT_INDEX || true
+
+compile() { # output, then uv's arguments
+    out=$1; shift
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-annotate --custom-compile-command "make lock" \
+        --no-emit-package cerebrum-kit --no-emit-package cerebrum-edge --no-emit-package cerebrum-inference \
+        --no-emit-package cerebrum-cli --no-emit-package llama-cpp-python \
+        "$@" --output-file "locks/$out"
+}
+
+# llama-cpp-python comes as a source archive that each CPU builds for itself, so it has locks of its own:
+# the archive, and the tools that build it. scripts/llama_wheel.sh uses both.
+compile dev.txt pyproject.toml --group dev "$@"
+for service in edge inference cli; do
+    compile "$service.txt" "services/$service/pyproject.toml" --constraint locks/dev.txt "$@"
+done
+compile llama-build.txt locks/llama-build.in "$@"
+"$uv" pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps --no-annotate \
+    --custom-compile-command "make lock" --no-binary llama-cpp-python locks/llama.in --output-file locks/llama.txt

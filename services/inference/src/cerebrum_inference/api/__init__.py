@@ -1,0 +1,1 @@
+"""HTTP: parse, call the engine, render. Nothing is decided here."""

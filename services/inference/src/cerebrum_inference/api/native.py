@@ -1,0 +1,169 @@
+"""The native API: what the edge speaks to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import psutil
+from fastapi import APIRouter
+from pydantic import Field
+
+from cerebrum_inference.api.common import (
+    DEFAULT_MAX_TOKENS,
+    Deps,
+    SamplingFields,
+    collect,
+    describe,
+    generation,
+    pieces_with_text,
+)
+from cerebrum_inference.engine import Finish, Generation
+from cerebrum_kit import sse
+from cerebrum_kit.errors import CerebrumError, Overloaded, render_openai
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.responses import EventStreamResponse, JobResponse
+from cerebrum_kit.text import RequestModel, Text
+
+router = APIRouter()
+
+
+class InferenceRequest(SamplingFields):
+    prompt: Annotated[Text, Field(min_length=1)]
+    model: str | None = None
+    max_tokens: int = Field(DEFAULT_MAX_TOKENS, ge=1, le=1_048_576)
+
+
+class TokenizeRequest(RequestModel):
+    text: Text
+    model: str | None = None
+
+
+def summary(asked: Generation, finish: Finish, seconds: float) -> dict[str, Any]:
+    """The facts of a finished generation, for the `done` event and for the whole answer."""
+    return {
+        "total_tokens": finish.generated_tokens,
+        "inference_time": round(seconds, 4),
+        "model": asked.model,
+        "finish_reason": finish.reason,
+        "tokens_per_second": round(finish.tokens_per_second, 2),
+        "timings": {
+            "prompt_tokens": finish.prompt_tokens,
+            "cached_tokens": finish.cached_tokens,
+            "prefill_seconds": round(finish.prefill_seconds, 4),
+            "decode_seconds": round(finish.decode_seconds, 4),
+        },
+    }
+
+
+def error_event(error: CerebrumError) -> bytes:
+    return sse.encode_json({**render_openai(error, current_request_id.get()), "done": True})
+
+
+@router.post("/v1/inference")
+async def infer(body: InferenceRequest, deps: Deps) -> JobResponse:
+    """The whole answer as one JSON object."""
+
+    async def work() -> dict[str, Any]:
+        started = time.monotonic()
+        model = await deps.engine.load(body.model or deps.default_model)
+        asked = generation(model, model.tokenize(body.prompt), body, body.max_tokens)
+        result = await collect(deps.engine, asked)
+        return {"text": result.text, **summary(asked, result.finish, time.monotonic() - started)}
+
+    return JobResponse(work, lifecycle=deps.lifecycle)
+
+
+@router.post("/v1/inference/stream")
+async def infer_stream(body: InferenceRequest, deps: Deps) -> EventStreamResponse:
+    """The answer as server-sent events; the last one has `done`, with the totals or with an error."""
+
+    @asynccontextmanager
+    async def open_stream() -> AsyncIterator[AsyncIterator[bytes]]:
+        started = time.monotonic()
+        model = await deps.engine.load(body.model or deps.default_model)
+        asked = generation(model, model.tokenize(body.prompt), body, body.max_tokens)
+        async with deps.engine.generate(asked) as items:
+
+            async def events() -> AsyncIterator[bytes]:
+                async for item, total in pieces_with_text(items):
+                    if isinstance(item, Finish):
+                        facts = summary(asked, item, time.monotonic() - started)
+                        yield sse.encode_json({"done": True, **facts})
+                    else:
+                        yield sse.encode_json({"token": item.text, "total_tokens": total})
+
+            yield events()
+
+    return EventStreamResponse(open_stream, lifecycle=deps.lifecycle, render_error=error_event)
+
+
+@router.get("/v1/models")
+async def models(deps: Deps) -> dict[str, Any]:
+    """The installed models, natively (`models`) and in OpenAI's form (`object`, `data`), in one object."""
+    loaded = set(deps.engine.loaded())
+    rows = [row for row in deps.registry.rows if deps.registry.installed(row)]
+    return {
+        "object": "list",
+        "data": [{"id": row.id, "object": "model", "created": 0, "owned_by": "cerebrum"} for row in rows],
+        "models": [describe(row, loaded=row.id in loaded) for row in rows],
+        "default": deps.default_model,
+    }
+
+
+@router.get("/v1/stats")
+async def stats(deps: Deps) -> dict[str, Any]:
+    slots = deps.engine.slots()
+    return {
+        "uptime": round(deps.lifecycle.uptime, 3),
+        "memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
+        "models_loaded": list(deps.engine.loaded()),
+        "slots_total": len(slots),
+        "slots_busy": sum(slot.state != "idle" for slot in slots),
+    }
+
+
+@router.get("/v1/slots")
+async def slots(deps: Deps) -> dict[str, Any]:
+    return {"slots": [asdict(slot) for slot in deps.engine.slots()]}
+
+
+@router.post("/v1/load/{model}")
+async def load(model: str, deps: Deps) -> JobResponse:
+    async def work() -> dict[str, Any]:
+        started = time.monotonic()
+        loaded = await deps.engine.load(model)
+        return {"model": loaded.row.id, "context": loaded.context, "seconds": round(time.monotonic() - started, 3)}
+
+    return JobResponse(work, lifecycle=deps.lifecycle)
+
+
+@router.post("/v1/unload/{model}")
+async def unload(model: str, deps: Deps) -> dict[str, Any]:
+    return {"model": model, "unloaded": await deps.engine.unload(model)}
+
+
+@router.post("/v1/cleanup")
+async def cleanup(deps: Deps) -> dict[str, Any]:
+    """Unloads every model that is not generating."""
+    freed, busy = [], []
+    for model in deps.engine.loaded():
+        try:
+            if await deps.engine.unload(model):
+                freed.append(model)
+        except Overloaded:
+            busy.append(model)
+    return {"unloaded": freed, "busy": busy}
+
+
+@router.post("/v1/tokenize")
+async def tokenize(body: TokenizeRequest, deps: Deps) -> JobResponse:
+    async def work() -> dict[str, Any]:
+        model = await deps.engine.load(body.model or deps.default_model)
+        tokens = model.tokenize(body.text)
+        return {"model": model.row.id, "tokens": tokens, "count": len(tokens)}
+
+    return JobResponse(work, lifecycle=deps.lifecycle)

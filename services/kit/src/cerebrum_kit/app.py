@@ -1,0 +1,130 @@
+"""Puts an app together: the middleware in its one right order, errors in our shape, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+
+from cerebrum_kit.errors import InvalidRequest, UnprocessableRequest, error_for_status
+from cerebrum_kit.keys import KeyRing
+from cerebrum_kit.lifecycle import Lifecycle
+from cerebrum_kit.metrics import HttpMetrics
+from cerebrum_kit.middleware.boundary import ErrorMiddleware, ObserveMiddleware, RequestIdMiddleware
+from cerebrum_kit.middleware.guards import AuthMiddleware, BodyLimitMiddleware, HostMiddleware, Network
+
+
+@dataclass(frozen=True, slots=True)
+class AppOptions:
+    """What a service's app is made of.
+
+    Attributes:
+        service: its name in metrics and in `/health`.
+        keys: the keys that it accepts; None admits everyone.
+        open_paths: paths that need no key.
+    """
+
+    service: str
+    version: str
+    release: str
+    lifecycle: Lifecycle
+    registry: CollectorRegistry
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]]
+    max_body_bytes: int
+    keys: KeyRing | None = None
+    open_paths: Collection[str] = ()
+    allowed_hosts: Collection[str] = ()
+    allowed_clients: Sequence[Network] = field(default_factory=tuple)
+
+
+def build_app(options: AppOptions) -> FastAPI:
+    """A FastAPI app with the shared middleware and `/health`, `/ready`, `/metrics`; routes come from the service."""
+    app = FastAPI(
+        title=f"Cerebrum {options.service}",
+        version=options.version,
+        lifespan=options.lifespan,
+        docs_url=None,  # the interactive pages load their code from another machine
+        redoc_url=None,
+        middleware=[
+            Middleware(RequestIdMiddleware),
+            Middleware(ObserveMiddleware, metrics=HttpMetrics(options.service, options.registry)),
+            Middleware(ErrorMiddleware),
+            Middleware(HostMiddleware, allowed_hosts=options.allowed_hosts),
+            Middleware(
+                AuthMiddleware,
+                keys=options.keys,
+                open_paths=options.open_paths,
+                allowed_clients=options.allowed_clients,
+            ),
+            Middleware(BodyLimitMiddleware, max_bytes=options.max_body_bytes),
+        ],
+        exception_handlers={
+            HTTPException: _raise_http,
+            RequestValidationError: _raise_validation,
+        },
+    )
+    app.state.lifecycle = options.lifecycle
+    _add_probes(app, options)
+    return app
+
+
+def _raise_http(_request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    messages = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    message = messages.get(exc.status_code, str(exc.detail))
+    raise error_for_status(exc.status_code, message, headers=dict(exc.headers or {})) from None
+
+
+def _raise_validation(_request: Request, exc: Exception) -> Response:
+    """Names the first field at fault. Never repeats the input: it may be a prompt, and NaN is no JSON."""
+    assert isinstance(exc, RequestValidationError)
+    first: ErrorDetails = exc.errors()[0]
+    path = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        raise InvalidRequest(f"The body is not valid JSON: {first.get('ctx', {}).get('error', message)}.") from None
+    if first["type"] == "extra_forbidden":
+        message = "no such field"
+    more = len(exc.errors()) - 1
+    tail = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
+    raise UnprocessableRequest(f"{path or 'body'}: {message}{tail}", param=path or None) from None
+
+
+def _add_probes(app: FastAPI, options: AppOptions) -> None:
+    lifecycle = options.lifecycle
+
+    def facts() -> dict[str, Any]:
+        return {
+            "status": "draining" if lifecycle.draining else "ok" if lifecycle.ready else "degraded",
+            "service": options.service,
+            "version": options.version,
+            "release": options.release,
+            "uptime": round(lifecycle.uptime, 3),
+            "problem": lifecycle.problem,
+        }
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        """Whether the process lives: 200 as long as it answers, whatever its work does."""
+        return facts()
+
+    @app.get("/ready")
+    async def ready() -> JSONResponse:
+        """Whether it can take work now: 200 or 503."""
+        return JSONResponse(facts(), 200 if lifecycle.ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus text; rendered off the event loop, because it takes milliseconds."""
+        body = await asyncio.to_thread(generate_latest, options.registry)
+        return Response(body, media_type=CONTENT_TYPE_LATEST)

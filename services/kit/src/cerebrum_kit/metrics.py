@@ -1,0 +1,68 @@
+"""Prometheus metrics that every service has. One registry per app, never the library's global one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+# Answers of a 7B model on a small VPS take minutes: the buckets reach ten.
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
+
+
+def new_registry(service: str, version: str, release: str) -> CollectorRegistry:
+    """A registry with the process's own metrics and `cerebrum_<service>_build_info`."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    Info(f"cerebrum_{service}_build", "Version and release that run.", registry=registry).info(
+        {"version": version, "release": release}
+    )
+    return registry
+
+
+class HttpMetrics:
+    """Requests by route template, method, status and outcome. No label holds what a client sent."""
+
+    def __init__(self, service: str, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            f"cerebrum_{service}_http_requests",
+            "Requests answered, by route template, method, status and outcome.",
+            ["route", "method", "status", "outcome"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            f"cerebrum_{service}_http_request_duration_seconds",
+            "From the request's head to the response's last byte.",
+            ["route"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            f"cerebrum_{service}_http_requests_in_flight", "Requests in work.", registry=registry
+        )
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        self._in_flight.inc()
+        try:
+            yield
+        finally:
+            self._in_flight.dec()
+
+    def observe(self, route: str, method: str, status: int, outcome: str, seconds: float) -> None:
+        verb = method if method in _METHODS else "other"
+        self._requests.labels(route, verb, str(status), outcome).inc()
+        self._seconds.labels(route).observe(seconds)

@@ -1,0 +1,123 @@
+"""The outer edge of an app: the request id, the one log line a request, its metrics, and every error's rendering."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cerebrum_kit import request_id
+from cerebrum_kit.errors import CerebrumError, Internal, Renderer, render_openai
+from cerebrum_kit.logs import get_logger
+from cerebrum_kit.metrics import HttpMetrics
+
+log = get_logger(__name__)
+
+
+class RequestIdMiddleware:
+    """Accepts or makes `X-Request-ID`, binds it for logs and upstream calls, and echoes it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        presented = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+        identifier = request_id.accept_or_make(presented)
+        token = request_id.current_request_id.set(identifier)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            request_id.current_request_id.reset(token)
+
+
+class ObserveMiddleware:
+    """One log line and one count a request, when its last byte is sent or its client is gone."""
+
+    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, clock: Callable[[], float] = time.monotonic) -> None:
+        self.app = app
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status, complete = self._clock(), 0, False
+
+        async def watch(message: Message) -> None:
+            nonlocal status, complete
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                complete = True
+
+        with self._metrics.in_flight():
+            try:
+                await self.app(scope, receive, watch)
+            finally:
+                seconds = self._clock() - started
+                route = getattr(scope.get("route"), "path", "unmatched")
+                outcome = scope.get("cerebrum.outcome") or ("ok" if complete else "disconnected")
+                self._metrics.observe(route, scope["method"], status, outcome, seconds)
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    outcome=outcome,
+                    seconds=round(seconds, 4),
+                    key_id=scope.get("cerebrum.key_id"),
+                )
+
+
+class ErrorMiddleware:
+    """Turns whatever is raised inside into the dialect's error, as long as no response has started."""
+
+    def __init__(self, app: ASGIApp, *, renderer: Renderer = render_openai) -> None:
+        self.app = app
+        self._renderer = renderer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except ClientDisconnect:
+            scope["cerebrum.outcome"] = "disconnected"
+        except CerebrumError as exc:
+            if started:
+                raise
+            if exc.status >= 500:
+                log.warning("request failed", code=exc.code, reason=exc.message)
+            await self._respond(exc, scope, receive, send)
+        except Exception:
+            log.exception("unexpected error")
+            if started:
+                raise
+            await self._respond(Internal(), scope, receive, send)
+
+    async def _respond(self, error: CerebrumError, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["cerebrum.outcome"] = error.code
+        body = self._renderer(error, request_id.current_request_id.get())
+        await JSONResponse(body, error.status, headers=error.headers)(scope, receive, send)

@@ -1,0 +1,155 @@
+"""Responses that end when they must: on completion, when the client leaves, or when the time to drain is over.
+
+Both responses run their work inside the ASGI call, so that whatever the work holds (a slot, a permit, an upstream
+connection) is released by its own `finally` exactly when the response is over, and not when an endpoint returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from cerebrum_kit import sse
+from cerebrum_kit.errors import CerebrumError, Internal, Overloaded
+from cerebrum_kit.lifecycle import Lifecycle
+from cerebrum_kit.logs import get_logger
+
+log = get_logger(__name__)
+
+OpenStream = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+KEEP_ALIVE_SECONDS = 15.0
+
+
+class _Gone(Exception):
+    """The client closed its connection."""
+
+
+def shutting_down() -> Overloaded:
+    return Overloaded("The service is shutting down; try again.", retry_after=5)
+
+
+async def _client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _supervise(work: Awaitable[Any], receive: Receive, lifecycle: Lifecycle) -> Any:
+    """Runs `work` until it ends, the client leaves (`_Gone`) or the drain's time is over (`Overloaded`)."""
+    job = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_client_gone(receive))
+    late = asyncio.ensure_future(lifecycle.drain_expired())
+    try:
+        await asyncio.wait({job, gone, late}, return_when=asyncio.FIRST_COMPLETED)
+        if job.done():
+            return job.result()
+        job.cancel()
+        await asyncio.wait({job})
+        if not job.cancelled() and job.exception() is None:
+            return job.result()  # it finished while it was being stopped
+        raise shutting_down() if late.done() else _Gone
+    finally:
+        for task in (job, gone, late):
+            task.cancel()
+        await asyncio.gather(job, gone, late, return_exceptions=True)
+
+
+class JobResponse(Response):
+    """A JSON response computed inside the ASGI call: `work` is cancelled when nobody waits for its result."""
+
+    def __init__(self, work: Callable[[], Awaitable[Any]], *, lifecycle: Lifecycle) -> None:
+        self.background = None
+        self.status_code = 200
+        self._work = work
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            payload = await _supervise(self._work(), receive, self._lifecycle)
+        except _Gone:
+            scope["cerebrum.outcome"] = "disconnected"
+            return
+        await JSONResponse(payload)(scope, receive, send)
+
+
+class EventStreamResponse(Response):
+    """A stream of server-sent events.
+
+    `open_stream` is entered before the first byte is sent, so that an error there still becomes an HTTP status. After
+    that an error becomes the dialect's own error event: a stream that fails never ends like one that is whole.
+
+    Args:
+        render_error: the event that ends the stream on an error.
+        keep_alive_seconds: silence after which a comment is sent.
+    """
+
+    def __init__(
+        self,
+        open_stream: OpenStream,
+        *,
+        lifecycle: Lifecycle,
+        render_error: Callable[[CerebrumError], bytes],
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.background = None
+        self.status_code = 200
+        self._open = open_stream
+        self._lifecycle = lifecycle
+        self._render_error = render_error
+        self._keep_alive = keep_alive_seconds
+        self._extra = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+        self._started = False
+        self._last_sent = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await _supervise(self._run(send), receive, self._lifecycle)
+        except _Gone:
+            scope["cerebrum.outcome"] = "disconnected"
+            return
+        except Exception as exc:
+            if not self._started:
+                raise
+            error = exc if isinstance(exc, CerebrumError) else Internal()
+            if not isinstance(exc, CerebrumError):
+                log.exception("a stream failed")
+            else:
+                log.warning("a stream ended with an error", code=exc.code, reason=exc.message)
+            scope["cerebrum.outcome"] = error.code
+            await send({"type": "http.response.body", "body": self._render_error(error), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _run(self, send: Send) -> None:
+        async with self._open() as events:
+            headers = [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-store"),
+                (b"x-accel-buffering", b"no"),
+                *self._extra,
+            ]
+            self._started = True
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            beat = asyncio.ensure_future(self._beat(send))
+            try:
+                async for chunk in events:
+                    self._last_sent = asyncio.get_running_loop().time()
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            finally:
+                beat.cancel()
+                await asyncio.gather(beat, return_exceptions=True)
+
+    async def _beat(self, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        self._last_sent = loop.time()
+        while True:
+            silence = loop.time() - self._last_sent
+            if silence >= self._keep_alive:
+                self._last_sent = loop.time()
+                await send({"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True})
+            else:
+                await asyncio.sleep(self._keep_alive - silence)
