@@ -43,7 +43,7 @@ lint: venv ## ruff, mypy --strict, ansible-lint (production)
 bench: venv ## measures what the edge adds to the backend, in one run, as JSON lines
 	@.venv/bin/python benchmarks/bench_edge.py
 
-lock: venv ## resolve locks/*.txt again
+lock: ## resolve locks/*.txt again
 	@scripts/lock.sh $(if $(UPGRADE),--upgrade)
 
 train: ## train a model like models/cerebrum-tiny.gguf again (about 40 minutes; OUT=file)

@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}
+[ -x "$uv" ] || { echo "cerebrum: run make venv first: the lock is resolved with its uv" >&2; exit 1; }
 unset PIP_FIND_LINKS UV_FIND_LINKS UV_INDEX_URL UV_DEFAULT_INDEX || true
 
 compile() { # output, then uv's arguments

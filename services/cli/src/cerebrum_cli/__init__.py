@@ -1,0 +1,5 @@
+"""The terminal client of Cerebrum."""
+
+from importlib.metadata import version
+
+__version__ = version("cerebrum-cli")

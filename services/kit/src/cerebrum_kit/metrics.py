@@ -14,6 +14,7 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 
 # Answers of a 7B model on a small VPS take minutes: the buckets reach ten.
@@ -23,6 +24,7 @@ _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"
 
 def new_registry(service: str, version: str, release: str) -> CollectorRegistry:
     """A registry with the process's own metrics and `cerebrum_<service>_build_info`."""
+    disable_created_metrics()  # a second series for every counter that nothing here reads
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

@@ -18,6 +18,7 @@ from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.text import RequestModel, Text
 
 DEFAULT_MAX_TOKENS = 256
+_DEFAULT = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ Stop = Annotated[
 class SamplingFields(RequestModel):
     """Fields that every way to ask for text has in common."""
 
-    temperature: float = Field(Sampling.temperature, ge=0, le=2)
-    top_p: float = Field(Sampling.top_p, gt=0, le=1)
-    top_k: int = Field(Sampling.top_k, ge=0, le=1000)
-    min_p: float = Field(Sampling.min_p, ge=0, le=1)
+    temperature: float = Field(_DEFAULT.temperature, ge=0, le=2)
+    top_p: float = Field(_DEFAULT.top_p, gt=0, le=1)
+    top_k: int = Field(_DEFAULT.top_k, ge=0, le=1000)
+    min_p: float = Field(_DEFAULT.min_p, ge=0, le=1)
     presence_penalty: float = Field(0.0, ge=-2, le=2)
     frequency_penalty: float = Field(0.0, ge=-2, le=2)
     repeat_penalty: float = Field(1.0, ge=0.5, le=2)

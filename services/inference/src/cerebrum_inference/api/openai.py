@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import Field
 
 from cerebrum_inference.api.common import (
@@ -99,7 +99,7 @@ class ChatRequest(OpenAIFields):
 
 
 @router.post("/v1/completions")
-async def completions(body: CompletionRequest, deps: Deps) -> JobResponse | EventStreamResponse:
+async def completions(body: CompletionRequest, deps: Deps) -> Response:
     def prompt(model: LoadedModel) -> Generation:
         return generation(model, _completion_prompt(model, body), body, body.max_tokens)
 
@@ -107,7 +107,7 @@ async def completions(body: CompletionRequest, deps: Deps) -> JobResponse | Even
 
 
 @router.post("/v1/chat/completions")
-async def chat_completions(body: ChatRequest, deps: Deps) -> JobResponse | EventStreamResponse:
+async def chat_completions(body: ChatRequest, deps: Deps) -> Response:
     def prompt(model: LoadedModel) -> Generation:
         try:
             tokens = model.chat_prompt([message.plain() for message in body.messages])

@@ -1,0 +1,31 @@
+"""What the client is told by its environment (`CEREBRUM_*`) and its options."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cerebrum_kit.keys import read_plain_key
+
+DEFAULT_URL = "http://127.0.0.1:7000"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The edge that is talked to."""
+
+    url: str
+    key: str | None
+
+
+def target(url: str | None, api_key_file: Path | None) -> Target:
+    """Options win over `CEREBRUM_URL` and `CEREBRUM_API_KEY_FILE`.
+
+    Raises:
+        ConfigurationError: the key file cannot be used.
+    """
+    file = api_key_file or (Path(path) if (path := os.environ.get("CEREBRUM_API_KEY_FILE")) else None)
+    address = (url or os.environ.get("CEREBRUM_URL") or DEFAULT_URL).rstrip("/")
+    # With and without /v1: people paste the address that their editor wants.
+    return Target(address.removesuffix("/v1"), read_plain_key(file) if file else None)

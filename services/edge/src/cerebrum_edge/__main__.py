@@ -1,0 +1,23 @@
+"""`cerebrum-edge`"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from cerebrum_edge.app import create_app
+from cerebrum_edge.settings import EdgeSettings
+from cerebrum_kit.main import serve
+from cerebrum_kit.server import ServerOptions
+
+
+def main() -> NoReturn:
+    serve(
+        "edge",
+        EdgeSettings,
+        create_app,
+        lambda settings: ServerOptions(settings.host, settings.port, settings.drain_seconds),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What the routes work with; made by the lifespan, found in `request.state`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from cerebrum_edge.guard.gate import Gate
+from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_edge.relay.upstream import Upstream
+from cerebrum_edge.settings import EdgeSettings
+from cerebrum_kit.lifecycle import Lifecycle
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts since the start, for `/v1/stats`."""
+
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    settings: EdgeSettings
+    upstream: Upstream
+    gate: Gate
+    metrics: EdgeMetrics
+    lifecycle: Lifecycle
+    clock: Callable[[], float]
+    totals: Totals = field(default_factory=Totals)
+
+
+def _resources(request: Request) -> Resources:
+    resources: Resources = request.state.resources
+    return resources
+
+
+Deps = Annotated[Resources, Depends(_resources)]

@@ -1,0 +1,1 @@
+"""What protects the edge and its backends from too much work."""

@@ -1,0 +1,73 @@
+"""Admission in an event loop: requests wait here until the state machine lets them in."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from cerebrum_edge.guard.admission import Admission, Limits
+from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_kit.errors import Overloaded
+
+
+class Gate:
+    def __init__(self, limits: Limits, *, metrics: EdgeMetrics, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._admission = Admission(limits)
+        self._metrics = metrics
+        self._clock = clock
+        self._tickets = itertools.count()
+        self._waiters: dict[int, asyncio.Future[None]] = {}
+
+    @property
+    def working(self) -> int:
+        return self._admission.working
+
+    @property
+    def waiting(self) -> int:
+        return self._admission.waiting
+
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        """Holds a place while the block runs.
+
+        Raises:
+            Overloaded: the queue is full, or no place came free in time.
+        """
+        ticket = next(self._tickets)
+        verdict = self._admission.arrive(ticket, self._clock())
+        if verdict == "refused":
+            raise self._refusal("queue_full", "The edge is busy and its queue is full.")
+        try:
+            if verdict == "queued":
+                await self._wait(ticket)
+            self._count()
+            yield
+        finally:
+            self._waiters.pop(ticket, None)
+            for following in self._admission.leave(ticket, self._clock()):
+                waiter = self._waiters.get(following)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(None)
+            self._count()
+
+    async def _wait(self, ticket: int) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters[ticket] = waiter
+        self._count()
+        try:
+            async with asyncio.timeout(self._limits.queue_timeout):
+                await waiter
+        except TimeoutError:
+            seconds = self._limits.queue_timeout
+            raise self._refusal("queue_timeout", f"No place came free within {seconds:g} seconds.") from None
+
+    def _refusal(self, reason: str, message: str) -> Overloaded:
+        self._metrics.shed.labels(reason).inc()
+        return Overloaded(message, retry_after=self._admission.retry_after())
+
+    def _count(self) -> None:
+        self._metrics.working.set(self._admission.working)
+        self._metrics.waiting.set(self._admission.waiting)

@@ -1,0 +1,1 @@
+"""From a backend's stream to a client's."""

@@ -1,0 +1,63 @@
+"""Which model answers. Pure: the backends' listings in, a decision out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cerebrum_edge.language import detect, normalize
+from cerebrum_kit.errors import ModelNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model as a backend lists it."""
+
+    id: str
+    name: str
+    languages: tuple[str, ...]
+    context: int
+    loaded: bool
+    fallback: bool
+
+    @classmethod
+    def parse(cls, row: dict[str, Any]) -> ModelInfo:
+        """Raises KeyError, TypeError or ValueError where the row is not one of ours."""
+        return cls(
+            id=str(row["id"]),
+            name=str(row["name"]),
+            languages=tuple(str(language) for language in row["languages"]),
+            context=int(row["context"]),
+            loaded=bool(row["loaded"]),
+            fallback=bool(row.get("fallback", False)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    model: str
+    language: str | None
+
+
+def choose(
+    models: Sequence[ModelInfo], *, prompt: str, language: str | None = None, model: str | None = None
+) -> Route:
+    """The model for a prompt: the one that is asked for, else one for its language, else the fallback.
+
+    A loaded model is preferred to one of equal right that would have to be loaded first.
+
+    Raises:
+        ModelNotFound: the backends do not have the model that is asked for, or none at all.
+    """
+    spoken = normalize(language) if language else detect(prompt)
+    if model is not None:
+        if all(one.id != model for one in models):
+            there = ", ".join(one.id for one in models) or "none"
+            raise ModelNotFound(f"There is no model {model!r}; available are: {there}.", param="model")
+        return Route(model, spoken)
+    if not models:
+        raise ModelNotFound("The backends have no model installed.")
+    speaking = [one for one in models if spoken in one.languages]
+    candidates = speaking or [one for one in models if one.fallback] or list(models)
+    return Route(sorted(candidates, key=lambda one: not one.loaded)[0].id, spoken)
