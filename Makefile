@@ -16,8 +16,8 @@ help: ## this list
 venv: ## .venv with every service and the tools, from the hash-pinned locks
 	@scripts/venv.sh
 
-up: venv ## make two Debian hosts here, deploy to them, stream a completion through both
-	@scripts/up.sh
+up: ## make two Debian hosts here, deploy to them, stream a completion through both
+	@began=$$(date +%s); $(MAKE) --no-print-directory venv && CEREBRUM_BEGAN=$$began scripts/up.sh
 
 down: venv ## remove the hosts that `make up` made, and all that belongs to them
 	@.venv/bin/ansible-playbook -i inventories/lab playbooks/lab_down.yml

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds llama-cpp-python's wheel for this CPU from the hash-pinned archive, once, and prints the wheel's path.
-# usage: scripts/llama_wheel.sh OUTPUT_ROOT [LOCKS_DIR]
+# usage: scripts/llama_wheel.sh OUTPUT_ROOT [LOCKS_DIR]     with WHERE_ONLY=1: prints the wheel's folder, builds nothing
 #
 # The wheel is compiled with -march=native, so its folder is named by the archive's hash and by the CPU's flags: a
 # machine with another CPU, or a VPS that was moved to one, builds its own instead of dying with an illegal
@@ -14,9 +14,9 @@ python=${PYTHON:-python3}
 archive=$(sed -n 's/.*--hash=sha256:\([0-9a-f]\{12\}\).*/\1/p' "$locks/llama.txt" | head -n 1)
 cpu=$(sed -n 's/^\(flags\|Features\)[[:space:]]*: //p' /proc/cpuinfo | head -n 1 | tr ' ' '\n' | sort -u | sha256sum | cut -c1-12)
 target=$root/llama-$archive-$cpu
+if [ -n "${WHERE_ONLY:-}" ]; then echo "$target"; exit 0; fi
 set -- "$target"/llama_cpp_python-*.whl
 if [ -e "$1" ]; then echo "$1"; exit 0; fi
-case ${DRY_RUN:-} in ?*) echo "$target"; exit 0 ;; esac
 
 mkdir -p "$root"
 work=$(mktemp -d "$root/.building.XXXXXX")

@@ -103,8 +103,9 @@ def _receipt(done: dict[str, Any]) -> str:
 
 def _services(facts: dict[str, Any]) -> Table:
     table = Table(title=None, box=None, pad_edge=False, header_style="bold")
-    for column in ("service", "status", "release", "uptime", "details"):
-        table.add_column(column, overflow="fold")
+    for column in ("service", "status", "release", "uptime"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("details", overflow="fold")
     health, stats, backend = facts["health"], facts["stats"], facts["backend"]
     table.add_row(
         "edge",
