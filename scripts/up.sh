@@ -12,7 +12,7 @@ printf '\n$ cerebrum ask %s\n%s' "'$prompt'" "$prompt"
 .venv/bin/cerebrum ask --url "$url" --max-tokens 48 --seed 7 --temperature 0.7 "$prompt"
 echo
 .venv/bin/cerebrum status --url "$url"
-lab=$(.venv/bin/ansible -i inventories/lab pi -m ansible.builtin.debug -a 'var=lab.key' -o | grep -o '/[^"]*/key')
+lab=$(.venv/bin/ansible -i inventories/lab pi -m ansible.builtin.debug -a 'var=lab.key' | grep -o '/.*/key')
 cat <<END
 
 The words above are a 5-million-parameter demonstration model's: it shows that the pipeline works and writes no useful code.

@@ -67,6 +67,7 @@ def create_app(settings: InferenceSettings, *, make_engine: MakeEngine | None = 
         registry = ModelRegistry(
             manifest,
             make=make_model,
+            memory_needed=lambda row: row.memory_needed(slots=settings.slots, max_context=settings.max_context),
             metrics=metrics,
             available_memory=available_memory,
             reserve_bytes=settings.reserve_mib * 1024 * 1024,

@@ -36,13 +36,19 @@ class ModelRow(BaseModel):
     file: str
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     size_bytes: int = Field(gt=0)
+    # Weights and compute buffers in memory; every token of context in every slot adds kv_bytes_per_token.
     ram_bytes: int = Field(gt=0)
+    kv_bytes_per_token: int = Field(ge=0)
     context: int = Field(gt=0)
     languages: tuple[str, ...] = ()
     licence: str
     source: Source | None = None
     # The row that serves every language where nothing else is installed.
     fallback: bool = False
+
+    def memory_needed(self, *, slots: int, max_context: int) -> int:
+        """Bytes that the model takes when it is loaded."""
+        return self.ram_bytes + self.kv_bytes_per_token * min(self.context, max_context) * slots
 
     @field_validator("file")
     @classmethod

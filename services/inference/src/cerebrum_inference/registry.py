@@ -35,6 +35,7 @@ class ModelRegistry:
 
     Args:
         make: builds the loaded model from a row and its file.
+        memory_needed: bytes that a row's model will take.
         available_memory: bytes that the machine can give now.
         reserve_bytes: what must stay free beside a model.
     """
@@ -44,6 +45,7 @@ class ModelRegistry:
         manifest: Manifest,
         *,
         make: MakeModel,
+        memory_needed: Callable[[ModelRow], int],
         metrics: InferenceMetrics,
         available_memory: Callable[[], int],
         reserve_bytes: int,
@@ -52,6 +54,7 @@ class ModelRegistry:
         self._rows = {row.id: row for row in manifest.models}
         self._store = manifest.store
         self._make = make
+        self._memory_needed = memory_needed
         self._metrics = metrics
         self._available_memory = available_memory
         self._reserve = reserve_bytes
@@ -108,10 +111,10 @@ class ModelRegistry:
         self._models.clear()
 
     async def _load(self, row: ModelRow) -> LlamaModel:
-        available = self._available_memory()
-        if row.ram_bytes + self._reserve > available:
+        available, needed = self._available_memory(), self._memory_needed(row)
+        if needed + self._reserve > available:
             raise Overloaded(
-                f"{row.id} needs {row.ram_bytes // _MIB} MiB and {self._reserve // _MIB} MiB must stay free; "
+                f"{row.id} needs {needed // _MIB} MiB and {self._reserve // _MIB} MiB must stay free; "
                 f"{available // _MIB} MiB are available.",
                 retry_after=30,
             )
