@@ -65,10 +65,13 @@ def requirements(service: str, wheels: list[Path]) -> str:
     own = ""
     for wheel in wheels:
         name, version = wheel.name.split("-")[:2]
-        own += f"{name.replace('_', '-')}=={version} \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+        pin = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        own += f"{name.replace('_', '-')}=={version} \\\n    --hash=sha256:{pin}\n"
     if service == "inference":
         # Compiled where it runs, from this archive; a comment for pip, a part of the release's name for us.
-        own += "".join(f"# {line}\n" for line in (REPOSITORY / "locks/llama.txt").read_text().split() if "sha256" in line)
+        own += "".join(
+            f"# {line}\n" for line in (REPOSITORY / "locks/llama.txt").read_text().split() if "sha256" in line
+        )
     return lock + own
 
 

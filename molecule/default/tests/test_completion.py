@@ -12,7 +12,12 @@ from conftest import Node
 
 def stream(url: str, body: dict[str, Any], request_id: str) -> tuple[httpx.Response, list[dict[str, Any]]]:
     with httpx.stream(
-        "POST", f"{url}/v1/complete/stream", json=body, headers={"x-request-id": request_id}, timeout=60, trust_env=False
+        "POST",
+        f"{url}/v1/complete/stream",
+        json=body,
+        headers={"x-request-id": request_id},
+        timeout=60,
+        trust_env=False,
     ) as response:
         lines = [line for line in response.iter_lines() if line.startswith("data: ")]
     return response, [json.loads(line.removeprefix("data: ")) for line in lines]

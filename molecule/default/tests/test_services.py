@@ -62,7 +62,8 @@ def test_key_is_nowhere_else(pi: Node, vps: Node) -> None:
             )
             journal = one.host.run("journalctl --no-pager | grep -v 'printf %s' | grep -cFf /root/.key")
             files = one.host.run(
-                "grep -rlFf /root/.key /etc /opt/cerebrum /var/lib/cerebrum /var/log 2>/dev/null | grep -v '^/var/log/journal'"
+                "grep -rlFf /root/.key /etc /opt/cerebrum /var/lib/cerebrum /var/log 2>/dev/null"
+                " | grep -v '^/var/log/journal'"
             )
         finally:
             one.host.run("rm -f /root/.key")

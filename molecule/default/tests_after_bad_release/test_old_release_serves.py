@@ -10,7 +10,9 @@ def test_old_instance_serves(pi: Node) -> None:
     facts = httpx.get(f"{pi.url}/health", trust_env=False).json()
     assert facts["status"] == "ok"
     assert pi.instance() == f"cerebrum-edge@{facts['release']}.service"
-    answer = httpx.post(f"{pi.url}/v1/complete", json={"prompt": "import ", "max_tokens": 4}, timeout=30, trust_env=False)
+    answer = httpx.post(
+        f"{pi.url}/v1/complete", json={"prompt": "import ", "max_tokens": 4}, timeout=30, trust_env=False
+    )
     assert answer.status_code == 200
     assert answer.json()["total_tokens"] == 4
 

@@ -42,7 +42,8 @@ directory: {description: The lab's folder, type: str, returned: always}
 lab: {description: What lab.json holds, type: dict, returned: state is present}
 """
 
-POOL = ipaddress.ip_network("10.213.0.0/16")
+POOL = ipaddress.IPv4Network("10.213.0.0/16")
+Network = ipaddress.IPv4Network
 FIRST_HOST = 11
 MTU_FALLBACK = 1400
 STOP_SECONDS = 15
@@ -146,7 +147,11 @@ def choose_subnet(lab: Lab) -> str:
     for file in lab.root.glob("*/lab.json"):
         with contextlib.suppress(json.JSONDecodeError, OSError):
             taken.add(json.loads(file.read_text(encoding="utf-8")).get("subnet"))
-    routed = [ipaddress.ip_network(row["dst"]) for row in json.loads(run("ip", "-j", "route").stdout) if row["dst"] != "default"]
+    routed: list[Network] = [
+        ipaddress.IPv4Network(row["dst"])
+        for row in json.loads(run("ip", "-j", "route").stdout)
+        if row["dst"] != "default"
+    ]
     subnets = list(POOL.subnets(new_prefix=24))
     begin = int(lab.id, 16) % len(subnets)
     for subnet in subnets[begin:] + subnets[:begin]:
@@ -165,7 +170,7 @@ def uplink_mtu() -> int:
 
 
 def make_network(lab: Lab, subnet: str) -> bool:
-    changed, gateway = False, f"{ipaddress.ip_network(subnet)[1]}/24"
+    changed, gateway = False, f"{ipaddress.IPv4Network(subnet)[1]}/24"
     present = links().get(lab.bridge)
     if present is None:
         run("ip", "link", "add", lab.bridge, "mtu", str(uplink_mtu()), "type", "bridge")
@@ -177,14 +182,19 @@ def make_network(lab: Lab, subnet: str) -> bool:
         run("ip", "link", "set", lab.bridge, "up")
         changed = True
     if run("nft", "list", "table", "ip", lab.table, check=False).returncode != 0:
-        run("nft", "-f", "-", stdin=f"""
+        run(
+            "nft",
+            "-f",
+            "-",
+            stdin=f"""
             table ip {lab.table} {{
                 chain postrouting {{
                     type nat hook postrouting priority srcnat; policy accept;
                     ip saddr {subnet} oifname != "{lab.bridge}" masquerade
                 }}
             }}
-        """)
+        """,
+        )
         changed = True
     forward = Path("/proc/sys/net/ipv4/ip_forward")
     if forward.read_text().strip() != "1":
@@ -360,7 +370,7 @@ def remove_files(lab: Lab, host: str) -> bool:
 def present(lab: Lab, hosts: list[str], image: Path) -> tuple[bool, dict[str, Any]]:
     lab.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     subnet, changed = choose_subnet(lab), False
-    network = ipaddress.ip_network(subnet)
+    network = ipaddress.IPv4Network(subnet)
     known = lab.read().get("hosts", {})
     for host in sorted(set(known) - set(hosts)):
         changed |= remove_host(lab, host)
@@ -375,7 +385,18 @@ def present(lab: Lab, hosts: list[str], image: Path) -> tuple[bool, dict[str, An
         lab.write(facts)  # before anything is made, so that whatever was made can be found again
         changed = True
     if not (lab.directory / "key").exists():
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"cerebrum lab {lab.id}", "-f", str(lab.directory / "key"))
+        run(
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            f"cerebrum lab {lab.id}",
+            "-f",
+            str(lab.directory / "key"),
+        )
         changed = True
     changed |= make_network(lab, subnet)
     for host in hosts:

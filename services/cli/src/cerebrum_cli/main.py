@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from cerebrum_kit.errors import ConfigurationError
 from rich.console import Console
 from rich.table import Table
 
 from cerebrum_cli import __version__
 from cerebrum_cli.client import EdgeClient, EdgeFailure
 from cerebrum_cli.settings import target
-from cerebrum_kit.errors import ConfigurationError
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
@@ -28,7 +28,7 @@ KeyFile = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:  # noqa: FBT002 (typer's way to declare a flag)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Cerebrum in the terminal."""
     if version:
         sys.stdout.write(f"cerebrum {__version__}\n")
@@ -69,7 +69,7 @@ def ask(
 def status(
     url: Url = None,
     api_key_file: KeyFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 (typer's way to declare a flag)
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the edge, its backend and the models. Exits with 1 unless both are ready."""
     client = EdgeClient(target(url, api_key_file))
@@ -135,7 +135,10 @@ def _models(rows: list[dict[str, Any]]) -> Table:
         table.add_column(column)
     for row in rows:
         table.add_row(
-            row["id"], "yes" if row["loaded"] else "on demand", str(row["context"]), ", ".join(row["languages"]) or "any"
+            row["id"],
+            "yes" if row["loaded"] else "on demand",
+            str(row["context"]),
+            ", ".join(row["languages"]) or "any",
         )
     return table
 

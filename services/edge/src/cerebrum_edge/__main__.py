@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from cerebrum_edge.app import create_app
-from cerebrum_edge.settings import EdgeSettings
 from cerebrum_kit.main import serve
 from cerebrum_kit.server import ServerOptions
+
+from cerebrum_edge.app import create_app
+from cerebrum_edge.settings import EdgeSettings
 
 
 def main() -> NoReturn:

@@ -10,6 +10,12 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 import httpx
+from cerebrum_kit.app import AppOptions, build_app
+from cerebrum_kit.errors import CerebrumError
+from cerebrum_kit.keys import KeyRing
+from cerebrum_kit.lifecycle import Lifecycle
+from cerebrum_kit.metrics import new_registry
+from cerebrum_kit.settings import credential
 from fastapi import FastAPI
 
 from cerebrum_edge import __version__
@@ -20,12 +26,6 @@ from cerebrum_edge.guard.gate import Gate
 from cerebrum_edge.metrics import EdgeMetrics
 from cerebrum_edge.relay.upstream import Upstream
 from cerebrum_edge.settings import EdgeSettings
-from cerebrum_kit.app import AppOptions, build_app
-from cerebrum_kit.errors import CerebrumError
-from cerebrum_kit.keys import KeyRing
-from cerebrum_kit.lifecycle import Lifecycle
-from cerebrum_kit.metrics import new_registry
-from cerebrum_kit.settings import credential
 
 _PROBE_SECONDS = 10.0
 _START_PROBE_SECONDS = 0.5
@@ -69,10 +69,7 @@ def create_app(
         gate = Gate(
             Limits(settings.max_inflight, settings.max_queue, settings.queue_timeout), metrics=metrics, clock=clock
         )
-        give_up = clock() + settings.ready_timeout
-        while (problem := await probe(upstream)) is not None and clock() < give_up:
-            await asyncio.sleep(_START_PROBE_SECONDS)
-        lifecycle.problem = problem
+        lifecycle.problem = await first_probe(upstream, give_up=clock() + settings.ready_timeout, clock=clock)
         watcher = asyncio.create_task(_watch(upstream, lifecycle))
         try:
             yield State(resources=Resources(settings, upstream, gate, metrics, lifecycle, clock))
@@ -99,6 +96,15 @@ def create_app(
     app.include_router(completions.router)
     app.include_router(meta.router)
     return app
+
+
+async def first_probe(upstream: Upstream, *, give_up: float, clock: Callable[[], float]) -> str | None:
+    """Probes until the backend answers or the time is over; what is wrong, or None."""
+    while True:
+        problem = await probe(upstream)
+        if problem is None or clock() >= give_up:
+            return problem
+        await asyncio.sleep(_START_PROBE_SECONDS)
 
 
 async def probe(upstream: Upstream) -> str | None:

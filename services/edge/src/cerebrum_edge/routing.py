@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cerebrum_edge.language import detect, normalize
 from cerebrum_kit.errors import ModelNotFound
+
+from cerebrum_edge.language import detect, normalize
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,7 @@ class Route:
     language: str | None
 
 
-def choose(
-    models: Sequence[ModelInfo], *, prompt: str, language: str | None = None, model: str | None = None
-) -> Route:
+def choose(models: Sequence[ModelInfo], *, prompt: str, language: str | None = None, model: str | None = None) -> Route:
     """The model for a prompt: the one that is asked for, else one for its language, else the fallback.
 
     A loaded model is preferred to one of equal right that would have to be loaded first.
@@ -60,4 +59,4 @@ def choose(
         raise ModelNotFound("The backends have no model installed.")
     speaking = [one for one in models if spoken in one.languages]
     candidates = speaking or [one for one in models if one.fallback] or list(models)
-    return Route(sorted(candidates, key=lambda one: not one.loaded)[0].id, spoken)
+    return Route(min(candidates, key=lambda one: not one.loaded).id, spoken)

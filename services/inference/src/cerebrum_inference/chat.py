@@ -16,9 +16,7 @@ _RESERVED = re.compile("[\ue000\ue001]")
 Tokenize = Callable[[str, bool], list[int]]
 
 
-def chat_tokens(
-    template: str, bos: str, eos: str, messages: Sequence[dict[str, Any]], tokenize: Tokenize
-) -> list[int]:
+def chat_tokens(template: str, bos: str, eos: str, messages: Sequence[dict[str, Any]], tokenize: Tokenize) -> list[int]:
     """Token ids of `messages` in the model's template.
 
     The template's own words are tokenized with control tokens, the messages' texts without: a prompt that contains

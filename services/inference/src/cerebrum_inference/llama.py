@@ -25,7 +25,7 @@ class LlamaError(RuntimeError):
     """llama.cpp refused or failed."""
 
 
-@api.llama_log_callback
+@api.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes function type
 def _forward_log(level: int, text: bytes, _data: object) -> None:
     if level in (_GGML_WARN, _GGML_ERROR):
         message = text.decode("utf-8", "replace").strip()
@@ -80,9 +80,7 @@ class Model:
         room = len(data) + 8
         while True:
             buffer = (api.llama_token * room)()
-            count = api.llama_tokenize(
-                self.vocab, data, len(data), buffer, room, add_special, parse_special
-            )
+            count = api.llama_tokenize(self.vocab, data, len(data), buffer, room, add_special, parse_special)
             if count >= 0:
                 return list(buffer[:count])
             room = -count
@@ -186,7 +184,7 @@ class Context:
             LlamaError: the step failed; the context must be cleared before it is used again.
         """
         count = len(tokens)
-        self._buffer[:count] = tokens
+        self._buffer[:count] = list(tokens)
         code = api.llama_decode(self._pointer, api.llama_batch_get_one(self._buffer, count))
         if code != 0:
             raise LlamaError(f"llama_decode returned {code}")

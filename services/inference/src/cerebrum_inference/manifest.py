@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-
 from cerebrum_kit.errors import ConfigurationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 
 class ManifestError(ConfigurationError):

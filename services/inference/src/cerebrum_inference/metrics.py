@@ -1,12 +1,11 @@
-"""What the engine tells Prometheus. Labels hold model ids of the manifest and fixed words, nothing that a client sent."""
+"""What the engine tells Prometheus. Labels hold the manifest's model ids and fixed words, nothing that clients sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
 from cerebrum_kit.metrics import LATENCY_BUCKETS
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
 class InferenceMetrics:
@@ -30,7 +29,9 @@ class InferenceMetrics:
         self.tokens_per_second = gauge("tokens_per_second", "Decode rate of the last finished generation.")
         self.slots = gauge("slots", "Slots by state.", "state")
         self.queue = Gauge("cerebrum_inference_queue_depth", "Requests that wait for a slot.", registry=registry)
-        self.refused = Counter("cerebrum_inference_refused", "Requests refused because the queue was full.", registry=registry)
+        self.refused = Counter(
+            "cerebrum_inference_refused", "Requests refused because the queue was full.", registry=registry
+        )
         self.ttft = Histogram(
             "cerebrum_inference_time_to_first_token_seconds",
             "From admission to the first token, waiting for a slot included.",

@@ -14,6 +14,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from cerebrum_kit.errors import Internal, Overloaded
+from cerebrum_kit.logs import get_logger
+
 from cerebrum_inference.engine import (
     Finish,
     FinishReason,
@@ -30,8 +33,6 @@ from cerebrum_inference.metrics import InferenceMetrics
 from cerebrum_inference.output import TextAssembler
 from cerebrum_inference.registry import ModelRegistry
 from cerebrum_inference.turns import Turns
-from cerebrum_kit.errors import Internal, Overloaded
-from cerebrum_kit.logs import get_logger
 
 log = get_logger(__name__)
 
@@ -81,9 +82,7 @@ class SimpleEngine:
         max_queue: how many more may wait.
     """
 
-    def __init__(
-        self, registry: ModelRegistry, *, slots: int, max_queue: int, metrics: InferenceMetrics
-    ) -> None:
+    def __init__(self, registry: ModelRegistry, *, slots: int, max_queue: int, metrics: InferenceMetrics) -> None:
         self._registry = registry
         self._metrics = metrics
         self._max_queue = max_queue
@@ -175,9 +174,7 @@ class SimpleEngine:
             if ahead >= self._max_queue and busy + ahead >= len(self._slots):
                 self._metrics.refused.inc()
                 wait = self._mean_seconds * (ahead + 1) / len(self._slots)
-                raise Overloaded(
-                    f"All {len(self._slots)} slots are busy and {ahead} requests wait.", retry_after=wait
-                )
+                raise Overloaded(f"All {len(self._slots)} slots are busy and {ahead} requests wait.", retry_after=wait)
             job.model.users += 1
             self._waiting.append(job)
             self._metrics.queue.set(len(self._waiting))
@@ -233,9 +230,7 @@ class SimpleEngine:
             sampler.close()
             self._metrics.generated_tokens.labels(names).inc(slot.generated)
         ended = time.monotonic()
-        finish = Finish(
-            reason, len(prompt), slot.cached, slot.generated, decoding - started, ended - decoding
-        )
+        finish = Finish(reason, len(prompt), slot.cached, slot.generated, decoding - started, ended - decoding)
         self._metrics.tokens_per_second.labels(names).set(finish.tokens_per_second)
         return finish
 

@@ -78,14 +78,14 @@ def build_app(options: AppOptions) -> FastAPI:
     return app
 
 
-def _raise_http(_request: Request, exc: Exception) -> Response:
+async def _raise_http(_request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     messages = {404: "There is nothing at this path.", 405: "This path does not take this method."}
     message = messages.get(exc.status_code, str(exc.detail))
     raise error_for_status(exc.status_code, message, headers=dict(exc.headers or {})) from None
 
 
-def _raise_validation(_request: Request, exc: Exception) -> Response:
+async def _raise_validation(_request: Request, exc: Exception) -> Response:
     """Names the first field at fault. Never repeats the input: it may be a prompt, and NaN is no JSON."""
     assert isinstance(exc, RequestValidationError)
     first: ErrorDetails = exc.errors()[0]

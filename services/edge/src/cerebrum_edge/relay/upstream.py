@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
-
-from cerebrum_edge.metrics import EdgeMetrics
-from cerebrum_edge.relay.verdict import error_from_answer
-from cerebrum_edge.routing import ModelInfo
-from cerebrum_edge.settings import Backend
 from cerebrum_kit import sse
 from cerebrum_kit.errors import CerebrumError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from cerebrum_kit.keys import KeyFileError, read_plain_key
 from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.settings import credential
+
+from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_edge.relay.verdict import error_from_answer
+from cerebrum_edge.routing import ModelInfo
+from cerebrum_edge.settings import Backend
 
 _LISTING_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
@@ -84,9 +84,7 @@ class Upstream:
         Leaving the block closes the connection, which is how the backend learns that nobody listens.
         """
         with self._translated():
-            request = self._client.build_request(
-                "POST", "/v1/inference/stream", json=body, headers=self._headers()
-            )
+            request = self._client.build_request("POST", "/v1/inference/stream", json=body, headers=self._headers())
             response = await self._client.send(request, stream=True)
         try:
             with self._translated():

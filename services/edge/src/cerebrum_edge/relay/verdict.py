@@ -31,9 +31,7 @@ def error_from_answer(status: int, body: bytes, headers: Mapping[str, str]) -> C
     return error_from_payload(payload, status=status, retry_after=headers.get("retry-after"))
 
 
-def error_from_payload(
-    payload: Any, *, status: int | None = None, retry_after: str | None = None
-) -> CerebrumError:
+def error_from_payload(payload: Any, *, status: int | None = None, retry_after: str | None = None) -> CerebrumError:
     """The error that stands for a backend's error object, inside a stream (no status) or with a status."""
     error = payload.get("error") if isinstance(payload, dict) else None
     fields = error if isinstance(error, dict) else {}
@@ -45,11 +43,15 @@ def error_from_payload(
     if status == 503:
         return Overloaded(message, retry_after=_seconds(retry_after))
     if 400 <= status < 500:
-        return error_for_status(status, message, param=fields.get("param")) if cls is None else cls(
-            message, param=fields.get("param")
+        return (
+            error_for_status(status, message, param=fields.get("param"))
+            if cls is None
+            else cls(message, param=fields.get("param"))
         )
     return UpstreamError(message)
 
 
 def _seconds(text: str | None) -> float:
-    return min(float(text), _LONGEST_RETRY) if text is not None and text.isascii() and text.isdigit() else _DEFAULT_RETRY
+    return (
+        min(float(text), _LONGEST_RETRY) if text is not None and text.isascii() and text.isdigit() else _DEFAULT_RETRY
+    )

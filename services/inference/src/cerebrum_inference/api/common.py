@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from cerebrum_kit.errors import PromptTooLarge
+from cerebrum_kit.lifecycle import Lifecycle
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.text import RequestModel, Text
 from fastapi import Depends, Request
 from pydantic import BeforeValidator, Field
 
 from cerebrum_inference.engine import Engine, Finish, Generation, LoadedModel, Piece, Sampling
 from cerebrum_inference.manifest import ModelRow
 from cerebrum_inference.registry import ModelRegistry
-from cerebrum_kit.errors import PromptTooLarge
-from cerebrum_kit.lifecycle import Lifecycle
-from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.text import RequestModel, Text
 
 DEFAULT_MAX_TOKENS = 256
 _DEFAULT = Sampling()
@@ -44,9 +44,7 @@ def _one_or_more(value: object) -> object:
 
 
 StopText = Annotated[Text, Field(min_length=1, max_length=256)]
-Stop = Annotated[
-    tuple[StopText, ...] | None, BeforeValidator(_one_or_more), Field(max_length=16)
-]
+Stop = Annotated[tuple[StopText, ...] | None, BeforeValidator(_one_or_more), Field(max_length=16)]
 
 
 class SamplingFields(RequestModel):
@@ -75,9 +73,7 @@ class SamplingFields(RequestModel):
         )
 
 
-def generation(
-    model: LoadedModel, prompt: Sequence[int], fields: SamplingFields, max_tokens: int | None
-) -> Generation:
+def generation(model: LoadedModel, prompt: Sequence[int], fields: SamplingFields, max_tokens: int | None) -> Generation:
     """A generation for the engine.
 
     Raises:

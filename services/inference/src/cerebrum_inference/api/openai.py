@@ -11,8 +11,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from cerebrum_kit import sse
+from cerebrum_kit.errors import CerebrumError, InvalidRequest, render_openai
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.responses import EventStreamResponse, JobResponse
+from cerebrum_kit.text import RequestModel, Text
 from fastapi import APIRouter, Response
 from pydantic import Field
 
@@ -26,11 +31,6 @@ from cerebrum_inference.api.common import (
     pieces_with_text,
 )
 from cerebrum_inference.engine import Finish, Generation, LoadedModel
-from cerebrum_kit import sse
-from cerebrum_kit.errors import CerebrumError, InvalidRequest, render_openai
-from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.responses import EventStreamResponse, JobResponse
-from cerebrum_kit.text import RequestModel, Text
 
 router = APIRouter()
 
@@ -133,7 +133,7 @@ def _completion_prompt(model: LoadedModel, body: CompletionRequest) -> list[int]
 
 class _CompletionShape:
     prefix, whole, chunk = "cmpl-", "text_completion", "text_completion"
-    opening: dict[str, Any] | None = None
+    opening: ClassVar[dict[str, Any] | None] = None
 
     @staticmethod
     def choice(text: str) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class _CompletionShape:
 
 class _ChatShape:
     prefix, whole, chunk = "chatcmpl-", "chat.completion", "chat.completion.chunk"
-    opening: dict[str, Any] | None = {"delta": {"role": "assistant", "content": ""}}
+    opening: ClassVar[dict[str, Any] | None] = {"delta": {"role": "assistant", "content": ""}}
 
     @staticmethod
     def choice(text: str) -> dict[str, Any]:

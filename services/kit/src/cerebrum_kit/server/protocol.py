@@ -155,4 +155,3 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
             self.send_400_response("")
 
     return LimitedProtocol
-
