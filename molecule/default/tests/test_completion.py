@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import httpx
-from conftest import Node
+from nodes import Node
 
 
 def stream(url: str, body: dict[str, Any], request_id: str) -> tuple[httpx.Response, list[dict[str, Any]]]:

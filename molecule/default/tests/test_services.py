@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from conftest import Node
+from nodes import Node
 
 
 def test_one_instance_is_active_ready_and_enabled(each: Node) -> None:

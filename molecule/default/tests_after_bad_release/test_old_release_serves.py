@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import httpx
-from conftest import Node
+from nodes import Node
 
 
 def test_old_instance_serves(pi: Node) -> None:

@@ -1,0 +1,66 @@
+"""What the scenario's tests share: the two hosts by name, and how to ask systemd and the journal."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+
+@dataclass(frozen=True)
+class Node:
+    """A host and the service that it carries."""
+
+    host: Host
+    service: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        return str(self.host.ansible.get_variables()["ansible_host"])
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{self.port}"
+
+    def instances(self) -> list[str]:
+        """The active instance units of the service."""
+        pattern = f"cerebrum-{self.service}@*.service"
+        listed = self.host.check_output(f"systemctl list-units --plain --no-legend --state=active '{pattern}'")
+        return [line.split()[0] for line in listed.splitlines()]
+
+    def instance(self) -> str:
+        found = self.instances()
+        assert len(found) == 1, found
+        return found[0]
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What the running instance logged."""
+        lines = self.host.check_output(f"journalctl --unit={self.instance()} --no-pager --output=cat").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def node(name: str, service: str, port: int) -> Node:
+    inventory = os.environ["MOLECULE_INVENTORY_FILE"]
+    return Node(testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}"), service, port)
+
+
+@pytest.fixture(scope="session")
+def pi() -> Node:
+    return node("pi", "edge", 7000)
+
+
+@pytest.fixture(scope="session")
+def vps() -> Node:
+    return node("vps", "inference", 9000)
+
+
+@pytest.fixture(params=["pi", "vps"])
+def each(request: pytest.FixtureRequest) -> Node:
+    found: Node = request.getfixturevalue(request.param)
+    return found

@@ -1,0 +1,124 @@
+"""Streams, disconnects, readiness and drain, on a real process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from support.process import ServiceProcess, running
+from support.raw import RawClient, request
+
+PROBE = [sys.executable, str(Path(__file__).parent / "probe_service.py")]
+
+
+def test_refusal_before_the_first_event_is_a_status(probe: ServiceProcess) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request("/refuse", method="GET"))
+        answer = client.answer()
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "overloaded", "2")
+
+
+def test_failure_in_mid_stream_is_an_error_event(probe: ServiceProcess) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request("/forever?fail_after=3", method="GET", headers=("Connection: close",)))
+        text = client.read_to_end().decode()
+    assert text.endswith("0\r\n\r\n")
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    assert [event.get("count") for event in events] == [1, 2, 3, None]
+    assert events[-1]["error"]["code"] == "internal"
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("path", ["/forever", "/job", "/silent"])
+def test_work_ends_when_the_client_leaves(probe: ServiceProcess, path: str) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request(path, method="GET"))
+        if path != "/job":
+            client.read_until(b"\r\n\r\n")
+    if path == "/silent":
+        return  # nothing to observe but that the process goes on
+    with RawClient(probe.port) as client:
+        client.send(request("/ended", method="GET"))
+        assert client.answer().json() == {"ended": True}
+
+
+def test_silence_is_filled_with_comments(probe: ServiceProcess) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request("/silent", method="GET"))
+        client.read_until(b"\r\n\r\n")
+        for _ in range(2):
+            client.read_until(b": keep-alive\n\n")
+
+
+def test_ready_is_reported_with_its_status(own_probe: ServiceProcess) -> None:
+    assert own_probe.status == "ready"
+    assert own_probe.terminate() == 0
+    own_probe.channel.setblocking(False)
+    assert "STOPPING=1" in own_probe.channel.recv(4096).decode()
+
+
+def test_problem_is_reported_instead_of_ready() -> None:
+    with running(PROBE, {"PROBE_PROBLEM": "no backend"}) as service:
+        assert service.status == "degraded: no backend"
+        with RawClient(service.port) as client:
+            client.send(request("/ready", method="GET"))
+            assert client.answer().status == 503
+            client.send(request("/health", method="GET"))
+            assert client.answer().json()["problem"] == "no backend"
+
+
+def test_watchdog_is_fed_by_the_loop_and_starves_with_it() -> None:
+    with running(PROBE, {"WATCHDOG_USEC": "300000"}) as service:
+        for _ in range(3):
+            service.seen.clear()
+            service.wait_for("WATCHDOG=1", 5)
+        service.process.send_signal(signal.SIGSTOP)
+        service.channel.settimeout(1.0)
+        with pytest.raises(TimeoutError):
+            while True:
+                service.channel.recv(4096)
+
+
+def test_drain_lets_a_stream_run_then_ends_it_with_an_error_event(own_probe: ServiceProcess) -> None:
+    with RawClient(own_probe.port) as client:
+        client.send(request("/forever", method="GET"))
+        client.read_until(b'"count":5')
+        own_probe.process.send_signal(signal.SIGTERM)
+        own_probe.wait_for("STOPPING=1")
+        text = client.read_to_end().decode()
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    assert len(events) > 20, "the stream went on while the service drained"
+    assert events[-1]["error"]["code"] == "overloaded"
+    assert text.endswith("0\r\n\r\n")
+    assert own_probe.process.wait(10) == 0
+
+
+def test_drain_ends_a_waiting_job_with_503(own_probe: ServiceProcess) -> None:
+    with RawClient(own_probe.port) as client:
+        client.send(request("/job", method="GET"))
+        own_probe.process.send_signal(signal.SIGTERM)
+        answer = client.answer()
+    assert (answer.status, answer.code) == (503, "overloaded")
+    assert own_probe.process.wait(10) == 0
+
+
+def test_idle_connections_do_not_hold_up_the_end(own_probe: ServiceProcess) -> None:
+    with RawClient(own_probe.port) as client:
+        client.send(request("/health", method="GET"))
+        assert client.answer().status == 200
+        assert own_probe.terminate() == 0
+
+
+def test_metrics_use_route_templates_and_hold_nothing_of_the_client(probe: ServiceProcess) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request("/some-path-of-a-client", method="GET"))
+        client.answer()
+        client.send(request("/metrics", method="GET"))
+        text = client.answer().body.decode()
+    assert 'route="unmatched"' in text
+    assert "some-path-of-a-client" not in text
+    assert 'cerebrum_probe_build_info{release="test",version="0"} 1.0' in text
+    assert "_created" not in text
