@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,17 @@ class Node:
         assert len(found) == 1, found
         return found[0]
 
-    def journal(self) -> list[dict[str, Any]]:
-        """What the running instance logged."""
+    def journal(self, request_id: str, route: str) -> list[dict[str, Any]]:
+        """The line that the running instance logs when a request is over, which is after its last byte."""
+        give_up = time.monotonic() + 10
+        while time.monotonic() < give_up:
+            rows = [row for row in self._lines() if (row.get("request_id"), row.get("route")) == (request_id, route)]
+            if rows:
+                return rows
+            time.sleep(0.2)
+        return []
+
+    def _lines(self) -> list[dict[str, Any]]:
         lines = self.host.check_output(f"journalctl --unit={self.instance()} --no-pager --output=cat").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.process import ServiceProcess, running
 
 PROBE = [sys.executable, str(Path(__file__).parent / "probe_service.py")]

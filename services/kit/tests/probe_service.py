@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+from fastapi import FastAPI
+from pydantic import Field
+
 from cerebrum_kit import sse
 from cerebrum_kit.app import AppOptions, build_app
 from cerebrum_kit.errors import Overloaded, render_openai
@@ -20,8 +23,6 @@ from cerebrum_kit.responses import EventStreamResponse, JobResponse
 from cerebrum_kit.server import ServerOptions, run
 from cerebrum_kit.server.protocol import Limits
 from cerebrum_kit.text import RequestModel, Text
-from fastapi import FastAPI
-from pydantic import Field
 
 lifecycle = Lifecycle()
 
@@ -54,7 +55,7 @@ def make() -> FastAPI:
             allowed_hosts=("cerebrum.example",),
         )
     )
-    ended = asyncio.Event()
+    ended, started = asyncio.Event(), asyncio.Event()
 
     @app.post("/echo")
     async def echo(body: Echo) -> dict[str, Any]:
@@ -110,6 +111,7 @@ def make() -> FastAPI:
     @app.get("/job")
     async def job() -> JobResponse:
         async def work() -> dict[str, Any]:
+            started.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -117,6 +119,13 @@ def make() -> FastAPI:
             return {}
 
         return JobResponse(work, lifecycle=lifecycle)
+
+    @app.get("/started")
+    async def was_started() -> dict[str, bool]:
+        """Answers once a job is in work."""
+        async with asyncio.timeout(10):
+            await started.wait()
+        return {"started": True}
 
     @app.get("/ended")
     async def was_ended() -> dict[str, bool]:

@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+
 from support.process import ServiceProcess
 from support.raw import RawClient, request
 
@@ -212,5 +213,8 @@ def test_request_id_is_in_errors_and_in_the_log(probe: ServiceProcess) -> None:
     with RawClient(probe.port) as client:
         client.send(request("/nowhere", headers=("X-Request-ID: trace-me-77",)))
         assert client.answer().json()["error"]["request_id"] == "trace-me-77"
+        # The line is written after the last byte; the next answer on this connection comes after the line.
+        client.send(request("/health", method="GET"))
+        client.answer()
     rows = [json.loads(line) for line in probe.log.splitlines() if "trace-me-77" in line]
     assert [row["status"] for row in rows if row["event"] == "request"] == [404]

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from cerebrum_kit import sse
 
 from cerebrum_cli.settings import Target
+from cerebrum_kit import sse
 
 
 class EdgeFailure(Exception):

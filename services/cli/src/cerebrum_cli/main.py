@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from cerebrum_kit.errors import ConfigurationError
 from rich.console import Console
 from rich.table import Table
 
 from cerebrum_cli import __version__
 from cerebrum_cli.client import EdgeClient, EdgeFailure
 from cerebrum_cli.settings import target
+from cerebrum_kit.errors import ConfigurationError
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from cerebrum_kit.main import serve
-from cerebrum_kit.server import ServerOptions
-
 from cerebrum_edge.app import create_app
 from cerebrum_edge.settings import EdgeSettings
+from cerebrum_kit.main import serve
+from cerebrum_kit.server import ServerOptions
 
 
 def main() -> NoReturn:

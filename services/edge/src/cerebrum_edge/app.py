@@ -10,12 +10,6 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 import httpx
-from cerebrum_kit.app import AppOptions, build_app
-from cerebrum_kit.errors import CerebrumError
-from cerebrum_kit.keys import KeyRing
-from cerebrum_kit.lifecycle import Lifecycle
-from cerebrum_kit.metrics import new_registry
-from cerebrum_kit.settings import credential
 from fastapi import FastAPI
 
 from cerebrum_edge import __version__
@@ -26,6 +20,12 @@ from cerebrum_edge.guard.gate import Gate
 from cerebrum_edge.metrics import EdgeMetrics
 from cerebrum_edge.relay.upstream import Upstream
 from cerebrum_edge.settings import EdgeSettings
+from cerebrum_kit.app import AppOptions, build_app
+from cerebrum_kit.errors import CerebrumError
+from cerebrum_kit.keys import KeyRing
+from cerebrum_kit.lifecycle import Lifecycle
+from cerebrum_kit.metrics import new_registry
+from cerebrum_kit.settings import credential
 
 _PROBE_SECONDS = 10.0
 _START_PROBE_SECONDS = 0.5

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cerebrum_kit.errors import ModelNotFound
-
 from cerebrum_edge.language import detect, normalize
+from cerebrum_kit.errors import ModelNotFound
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from cerebrum_kit.paths import local_key_file
-from cerebrum_kit.settings import Alias, ServiceSettings, require_level
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
+
+from cerebrum_kit.paths import local_key_file
+from cerebrum_kit.settings import Alias, ServiceSettings, require_level
 
 
 class Backend(BaseModel):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from cerebrum_kit.main import serve
-from cerebrum_kit.server import ServerOptions
-
 from cerebrum_inference.app import create_app
 from cerebrum_inference.settings import InferenceSettings
+from cerebrum_kit.main import serve
+from cerebrum_kit.server import ServerOptions
 
 
 def main() -> NoReturn:

@@ -8,13 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypedDict
 
-from cerebrum_kit.app import AppOptions, build_app
-from cerebrum_kit.errors import CerebrumError
-from cerebrum_kit.keys import Key, KeyRing, digest
-from cerebrum_kit.lifecycle import Lifecycle
-from cerebrum_kit.logs import get_logger
-from cerebrum_kit.metrics import new_registry
-from cerebrum_kit.settings import BadSettings, credential
 from fastapi import FastAPI
 
 from cerebrum_inference import __version__
@@ -28,6 +21,13 @@ from cerebrum_inference.metrics import InferenceMetrics
 from cerebrum_inference.registry import ModelRegistry, available_memory
 from cerebrum_inference.settings import InferenceSettings
 from cerebrum_inference.simple import SimpleEngine
+from cerebrum_kit.app import AppOptions, build_app
+from cerebrum_kit.errors import CerebrumError
+from cerebrum_kit.keys import Key, KeyRing, digest
+from cerebrum_kit.lifecycle import Lifecycle
+from cerebrum_kit.logs import get_logger
+from cerebrum_kit.metrics import new_registry
+from cerebrum_kit.settings import BadSettings, credential
 
 log = get_logger(__name__)
 

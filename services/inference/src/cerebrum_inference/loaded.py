@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cerebrum_kit.errors import InvalidRequest
-
 from cerebrum_inference.chat import chat_tokens
 from cerebrum_inference.llama import Context, Model
 from cerebrum_inference.manifest import ModelRow
+from cerebrum_kit.errors import InvalidRequest
 
 # Tokens per prefill step. A cancellation waits for one step, and so do the other slots.
 PREFILL_BATCH = 256

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from cerebrum_kit.errors import ConfigurationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cerebrum_kit.errors import ConfigurationError
 
 
 class ManifestError(ConfigurationError):

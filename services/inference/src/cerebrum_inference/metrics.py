@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cerebrum_kit.metrics import LATENCY_BUCKETS
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from cerebrum_kit.metrics import LATENCY_BUCKETS
 
 
 class InferenceMetrics:

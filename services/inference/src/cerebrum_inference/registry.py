@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cerebrum_kit.errors import Internal, ModelNotFound, Overloaded
-from cerebrum_kit.logs import get_logger
-
 from cerebrum_inference import modelfile
 from cerebrum_inference.llama import LlamaError
 from cerebrum_inference.loaded import LlamaModel
 from cerebrum_inference.manifest import Manifest, ModelRow
 from cerebrum_inference.metrics import InferenceMetrics
+from cerebrum_kit.errors import Internal, ModelNotFound, Overloaded
+from cerebrum_kit.logs import get_logger
 
 log = get_logger(__name__)
 _MIB = 1024 * 1024

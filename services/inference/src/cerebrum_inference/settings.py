@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from cerebrum_kit.settings import Alias, ServiceSettings, require_level
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from cerebrum_inference.manifest import shipped_manifest
+from cerebrum_kit.settings import Alias, ServiceSettings, require_level
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -14,9 +14,6 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cerebrum_kit.errors import Internal, Overloaded
-from cerebrum_kit.logs import get_logger
-
 from cerebrum_inference.engine import (
     Finish,
     FinishReason,
@@ -33,6 +30,8 @@ from cerebrum_inference.metrics import InferenceMetrics
 from cerebrum_inference.output import TextAssembler
 from cerebrum_inference.registry import ModelRegistry
 from cerebrum_inference.turns import Turns
+from cerebrum_kit.errors import Internal, Overloaded
+from cerebrum_kit.logs import get_logger
 
 log = get_logger(__name__)
 

@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
-from cerebrum_kit.errors import PromptTooLarge
-from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.responses import EventStreamResponse, JobResponse
-from cerebrum_kit.text import RequestModel, Text
 from fastapi import APIRouter
 from pydantic import BeforeValidator, Field
 
 from cerebrum_edge.api.resources import Deps, Resources
 from cerebrum_edge.relay.native import NativeRelay, error_event
 from cerebrum_edge.routing import choose
+from cerebrum_kit.errors import PromptTooLarge
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.responses import EventStreamResponse, JobResponse
+from cerebrum_kit.text import RequestModel, Text
 
 router = APIRouter()
 

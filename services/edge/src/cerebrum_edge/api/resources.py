@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from cerebrum_kit.lifecycle import Lifecycle
 from fastapi import Depends, Request
 
 from cerebrum_edge.guard.gate import Gate
 from cerebrum_edge.metrics import EdgeMetrics
 from cerebrum_edge.relay.upstream import Upstream
 from cerebrum_edge.settings import EdgeSettings
+from cerebrum_kit.lifecycle import Lifecycle
 
 
 @dataclass(slots=True)

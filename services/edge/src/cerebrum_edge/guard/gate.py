@@ -7,10 +7,9 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from cerebrum_kit.errors import Overloaded
-
 from cerebrum_edge.guard.admission import Admission, Limits
 from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_kit.errors import Overloaded
 
 
 class Gate:

@@ -9,11 +9,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from cerebrum_kit.errors import CerebrumError, UpstreamError, render_openai
-from cerebrum_kit.sse import Event, encode_json
-
 from cerebrum_edge.relay.verdict import error_from_payload
 from cerebrum_edge.routing import Route
+from cerebrum_kit.errors import CerebrumError, UpstreamError, render_openai
+from cerebrum_kit.sse import Event, encode_json
 
 _PASSED_ON = ("total_tokens", "inference_time", "model", "finish_reason", "tokens_per_second")
 

@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
-from cerebrum_kit import sse
-from cerebrum_kit.errors import CerebrumError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
-from cerebrum_kit.keys import KeyFileError, read_plain_key
-from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.settings import credential
 
 from cerebrum_edge.metrics import EdgeMetrics
 from cerebrum_edge.relay.verdict import error_from_answer
 from cerebrum_edge.routing import ModelInfo
 from cerebrum_edge.settings import Backend
+from cerebrum_kit import sse
+from cerebrum_kit.errors import CerebrumError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from cerebrum_kit.keys import KeyFileError, read_plain_key
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.settings import credential
 
 _LISTING_SECONDS = 10.0
 _RETRY_SECONDS = 5.0

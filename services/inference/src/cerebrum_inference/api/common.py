@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from cerebrum_kit.errors import PromptTooLarge
-from cerebrum_kit.lifecycle import Lifecycle
-from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.text import RequestModel, Text
 from fastapi import Depends, Request
 from pydantic import BeforeValidator, Field
 
 from cerebrum_inference.engine import Engine, Finish, Generation, LoadedModel, Piece, Sampling
 from cerebrum_inference.manifest import ModelRow
 from cerebrum_inference.registry import ModelRegistry
+from cerebrum_kit.errors import PromptTooLarge
+from cerebrum_kit.lifecycle import Lifecycle
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.text import RequestModel, Text
 
 DEFAULT_MAX_TOKENS = 256
 _DEFAULT = Sampling()

@@ -9,11 +9,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import psutil
-from cerebrum_kit import sse
-from cerebrum_kit.errors import CerebrumError, Overloaded, render_openai
-from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.responses import EventStreamResponse, JobResponse
-from cerebrum_kit.text import RequestModel, Text
 from fastapi import APIRouter
 from pydantic import Field
 
@@ -27,6 +22,11 @@ from cerebrum_inference.api.common import (
     pieces_with_text,
 )
 from cerebrum_inference.engine import Finish, Generation
+from cerebrum_kit import sse
+from cerebrum_kit.errors import CerebrumError, Overloaded, render_openai
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.responses import EventStreamResponse, JobResponse
+from cerebrum_kit.text import RequestModel, Text
 
 router = APIRouter()
 

@@ -13,11 +13,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, ClassVar, Literal
 
-from cerebrum_kit import sse
-from cerebrum_kit.errors import CerebrumError, InvalidRequest, render_openai
-from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.responses import EventStreamResponse, JobResponse
-from cerebrum_kit.text import RequestModel, Text
 from fastapi import APIRouter, Response
 from pydantic import Field
 
@@ -31,6 +26,11 @@ from cerebrum_inference.api.common import (
     pieces_with_text,
 )
 from cerebrum_inference.engine import Finish, Generation, LoadedModel
+from cerebrum_kit import sse
+from cerebrum_kit.errors import CerebrumError, InvalidRequest, render_openai
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.responses import EventStreamResponse, JobResponse
+from cerebrum_kit.text import RequestModel, Text
 
 router = APIRouter()
 
