@@ -44,7 +44,7 @@ def check_header(head: bytes, name: str) -> None:
     """Raises `ModelFileError` unless the first 24 bytes are a little-endian GGUF header with sane counts."""
     if len(head) < _HEAD.size:
         raise ModelFileError(f"{name} is too short to be a GGUF file")
-    magic, version, tensors, pairs = _HEAD.unpack(head)
+    magic, version, tensors, pairs = _HEAD.unpack_from(head)
     if magic != b"GGUF":
         raise ModelFileError(f"{name} is not a GGUF file")
     if version not in _VERSIONS:

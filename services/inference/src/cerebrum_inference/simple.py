@@ -99,6 +99,11 @@ class SimpleEngine:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """How many generations wait for a slot."""
+        return len(self._waiting)
+
     async def load(self, model: str) -> LoadedModel:
         return await self._registry.get(model)
 

@@ -19,6 +19,11 @@ class Turns:
         self._waiting: deque[threading.Lock] = deque()
         self._held = False
 
+    @property
+    def waiting(self) -> int:
+        """How many threads wait."""
+        return len(self._waiting)
+
     def __enter__(self) -> None:
         with self._guard:
             if not self._held:
