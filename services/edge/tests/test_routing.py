@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from cerebrum_edge.routing import ModelInfo, Route, choose
+from cerebrum_kit.errors import ModelNotFound
+
+
+def model(name: str, *languages: str, loaded: bool = False, fallback: bool = False) -> ModelInfo:
+    return ModelInfo(name, name, languages, 4096, loaded, fallback)
+
+
+QWEN = model("qwen_7b", "python", "javascript", "typescript")
+SMALL = model("qwen_1.5b", "python", loaded=True)
+LLAMA = model("codellama_7b", "rust", "c", "cpp", "go")
+TINY = model("cerebrum-tiny", fallback=True)
+
+
+@pytest.mark.parametrize(
+    ("models", "ask", "route"),
+    [
+        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "python"}, Route("qwen_7b", "python")),
+        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "C++"}, Route("codellama_7b", "cpp")),
+        ([QWEN, LLAMA, TINY], {"prompt": "fn main() {\n  let mut x = 1;"}, Route("codellama_7b", "rust")),
+        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "cobol"}, Route("cerebrum-tiny", "cobol")),
+        ([QWEN, LLAMA, TINY], {"prompt": "hello"}, Route("cerebrum-tiny", None)),
+        ([QWEN, SMALL], {"prompt": "x", "language": "python"}, Route("qwen_1.5b", "python")),
+        ([QWEN, LLAMA], {"prompt": "hello"}, Route("qwen_7b", None)),
+        ([TINY], {"prompt": "x", "language": "go"}, Route("cerebrum-tiny", "go")),
+        ([QWEN, LLAMA], {"prompt": "def f():", "model": "codellama_7b"}, Route("codellama_7b", "python")),
+    ],
+)
+def test_route(models: list[ModelInfo], ask: dict[str, str], route: Route) -> None:
+    assert choose(models, **ask) == route
+
+
+def test_unknown_model_is_told_what_there_is() -> None:
+    with pytest.raises(ModelNotFound, match="no model 'x'; available are: qwen_7b, codellama_7b"):
+        choose([QWEN, LLAMA], prompt="x", model="x")
+
+
+def test_no_model_at_all() -> None:
+    with pytest.raises(ModelNotFound, match="no model installed"):
+        choose([], prompt="x")

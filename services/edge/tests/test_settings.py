@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cerebrum_edge.settings import EdgeSettings
+from cerebrum_kit.settings import BadSettings, load
+
+
+def test_without_settings_the_local_backend_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    settings, _ = load(EdgeSettings, {})
+    (backend,) = settings.backends
+    assert (backend.url, backend.api_key_file) == ("http://127.0.0.1:9000", tmp_path / "cerebrum" / "inference-key")
+
+
+def test_names_of_the_original_are_read() -> None:
+    settings, notes = load(
+        EdgeSettings,
+        {
+            "VPS_ENDPOINT": "http://127.0.0.1:9000/",
+            "VPS_API_KEY": "the-key\n",
+            "CEREBRUM_HOST": "0.0.0.0",
+            "CEREBRUM_PORT": "7001",
+            "LOG_LEVEL": "debug",
+        },
+    )
+    assert settings.backends[0].url == "http://127.0.0.1:9000"
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value().strip() == "the-key"
+    assert (settings.host, settings.port, settings.log_level) == ("0.0.0.0", 7001, "DEBUG")
+    assert len(notes) == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('[{"name": "a", "url": "ftp://x"}]', "BACKENDS[0].url"),
+        ('[{"name": "a", "url": "http://user:secret@x"}]', "BACKENDS[0].url"),
+        ('[{"name": "a b", "url": "http://x"}]', "BACKENDS[0].name"),
+        ('[{"name": "a", "url": "http://x", "key": "k"}]', "BACKENDS[0].key"),
+        ("[]", "at least 1"),
+        ('[{"name": "a", "url": "http://x"}, {"name": "b", "url": "http://y"}]', "at most 1"),
+        ("http://x", "BACKENDS"),
+    ],
+)
+def test_bad_backends_are_refused(value: str, words: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load(EdgeSettings, {"CEREBRUM_EDGE_BACKENDS": value})
+    assert words in str(caught.value)
