@@ -58,6 +58,7 @@ def test_any_bytes_are_events_or_an_error_whatever_the_split(data: bytes, cuts: 
         try:
             for chunk in chunks:
                 events += decoder.feed(chunk)
+            decoder.finish()
         except SSEError as exc:
             return str(exc)
         return events
@@ -92,6 +93,15 @@ def test_event_without_end_is_bounded(wire: bytes) -> None:
     decoder = Decoder(max_event_bytes=100)
     with pytest.raises(SSEError, match="larger than 100"):
         decoder.feed(wire)
+
+
+@pytest.mark.parametrize("bad", [b"data: \xff\n\n", b"data: " + b"x" * 200 + b"\n\n"])
+def test_what_came_whole_before_an_error_is_not_lost(bad: bytes) -> None:
+    decoder = Decoder(max_event_bytes=100)
+    assert decoder.feed(encode("good") + bad) == [Event("good")]
+    for call in (decoder.finish, lambda: decoder.feed(b"")):
+        with pytest.raises(SSEError):
+            call()
 
 
 def test_nan_is_never_sent() -> None:

@@ -60,6 +60,7 @@ class EdgeClient:
                     yield payload
                     if payload.get("done"):
                         return
+            decoder.finish()
         raise EdgeFailure("the stream was cut before its end")
 
     def _check(self, response: httpx.Response) -> None:

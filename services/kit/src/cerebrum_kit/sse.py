@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
+_LINE_END = re.compile(r"\r\n?|\n")
 
 
 class SSEError(ValueError):
@@ -53,7 +56,7 @@ class Decoder:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("strict")
         self._limit = max_event_bytes
         self._buffer = ""
-        self._scanned = 0
+        self._broken: SSEError | None = None
         self._first = True
         self._after_cr = False
         self._data: list[str] = []
@@ -64,50 +67,61 @@ class Decoder:
     def feed(self, chunk: bytes) -> list[Event]:
         """Takes the next bytes and returns the events that they complete.
 
+        What came whole before the bytes went wrong is returned first; the error is raised by the next call.
+
         Raises:
             SSEError: the bytes are not UTF-8, or an event is larger than allowed.
         """
+        events: list[Event] = []
         try:
-            text = self._utf8.decode(chunk)
-        except UnicodeDecodeError as exc:
-            raise SSEError("the stream is not valid UTF-8") from exc
-        if self._first and text:
-            text, self._first = text.removeprefix("\ufeff"), False
-        if self._after_cr and text:
-            text, self._after_cr = text.removeprefix("\n"), False
-        self._buffer += text
-        events = []
-        for line in self._lines():
-            event = self._line(line)
-            if event is not None:
-                events.append(event)
+            if self._broken is not None:
+                raise self._broken
+            for line in self._lines(self._decode(chunk)):
+                event = self._line(line)
+                if event is not None:
+                    events.append(event)
+            self._check(len(self._buffer))
+            if self._broken is not None:
+                raise self._broken
+        except SSEError as exc:
+            self._broken = exc
+            if not events:
+                raise
         return events
+
+    def finish(self) -> None:
+        """No more bytes come. Raises SSEError where the last ones were wrong and it was not said yet."""
+        if self._broken is not None:
+            raise self._broken
 
     @property
     def pending(self) -> bool:
         """Whether the bytes so far end inside an event: a stream that stops here was cut."""
         return bool(self._buffer or self._data or self._event or self._utf8.getstate()[0])
 
-    def _lines(self) -> list[str]:
-        lines, buffer, start, position = [], self._buffer, 0, self._scanned
-        while True:
-            newline, carriage = buffer.find("\n", position), buffer.find("\r", position)
-            ends = [at for at in (newline, carriage) if at >= 0]
-            if not ends:
-                break
-            end = min(ends)
-            lines.append(buffer[start:end])
-            start = end + 1
-            if buffer[end] == "\r":
-                if start == len(buffer):
-                    self._after_cr = True
-                elif buffer[start] == "\n":
-                    start += 1
-            position = start
+    def _decode(self, chunk: bytes) -> str:
+        """The text of `chunk`, or of its valid part, and then `_broken` says so."""
+        try:
+            text = self._utf8.decode(chunk)
+        except UnicodeDecodeError as exc:
+            self._broken = SSEError("the stream is not valid UTF-8")
+            text = exc.object[: exc.start].decode()
+        if self._first and text:
+            text, self._first = text.removeprefix("\ufeff"), False
+        if self._after_cr and text:
+            text, self._after_cr = text.removeprefix("\n"), False
+        return text
+
+    def _lines(self, text: str) -> Iterator[str]:
+        """The lines that `text` completes; the rest stays in the buffer."""
+        searched = len(self._buffer)
+        buffer, start = self._buffer + text, 0
+        self._buffer = ""
+        for ending in _LINE_END.finditer(buffer, searched):
+            yield buffer[start : ending.start()]
+            start = ending.end()
+        self._after_cr = self._after_cr or buffer.endswith("\r")
         self._buffer = buffer[start:]
-        self._scanned = len(self._buffer)
-        self._check(self._scanned)
-        return lines
 
     def _line(self, line: str) -> Event | None:
         if not line:

@@ -97,13 +97,13 @@ class Upstream:
     async def _events(self, response: httpx.Response) -> AsyncIterator[sse.Event]:
         decoder = sse.Decoder()
         with self._translated():
-            async for chunk in response.aiter_bytes():
-                try:
-                    events = decoder.feed(chunk)
-                except sse.SSEError as exc:
-                    raise UpstreamError(f"The backend's stream is broken: {exc}.") from exc
-                for event in events:
-                    yield event
+            try:
+                async for chunk in response.aiter_bytes():
+                    for event in decoder.feed(chunk):
+                        yield event
+                decoder.finish()
+            except sse.SSEError as exc:
+                raise UpstreamError(f"The backend's stream is broken: {exc}.") from exc
 
     async def _get(self, path: str) -> dict[str, Any]:
         with self._translated():

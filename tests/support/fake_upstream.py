@@ -1,0 +1,101 @@
+"""A backend that misbehaves on demand: it speaks the real wire protocol and then does what no real one would."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+
+MODELS = {
+    "object": "list",
+    "data": [],
+    "models": [{"id": "m", "name": "M", "languages": ["python"], "context": 512, "loaded": True, "fallback": True}],
+}
+Behaviour = Callable[[socket.socket], None]
+
+
+def token(text: str, total: int) -> bytes:
+    return b"data: " + json.dumps({"token": text, "total_tokens": total}).encode() + b"\n\n"
+
+
+DONE = (
+    b'data: {"done": true, "total_tokens": 2, "inference_time": 0.1, "model": "m", "finish_reason": "stop", '
+    b'"tokens_per_second": 1.0}\n\n'
+)
+CLOSE_DELIMITED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def reset(connection: socket.socket) -> None:
+    """Closes with RST instead of FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class FakeUpstream:
+    """Answers `/v1/models` as ours does, and everything else with `behaviour`."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.requests: list[bytes] = []
+        self.client_gone = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def wait_for_client_to_leave(self, connection: socket.socket) -> None:
+        """Blocks until the peer closes."""
+        with contextlib.suppress(OSError):
+            while connection.recv(4096):
+                pass
+        self.client_gone.set()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while True:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    data = connection.recv(65536)
+                    if not data:
+                        return
+                    head += data
+                # The body too: closing with unread data would send RST, and take what was sent with it.
+                found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+                while found and len(head.partition(b"\r\n\r\n")[2]) < int(found[1]):
+                    head += connection.recv(65536)
+                self.requests.append(head)
+                if not head.startswith(b"GET /v1/models"):
+                    self.behaviour(connection)
+                    return
+                body = json.dumps(MODELS).encode()
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+                    % (len(body), body)
+                )
+
+
+@contextlib.contextmanager
+def fake_upstream(behaviour: Behaviour) -> Iterator[FakeUpstream]:
+    fake = FakeUpstream(behaviour)
+    try:
+        yield fake
+    finally:
+        fake.close()
