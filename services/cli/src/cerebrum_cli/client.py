@@ -79,10 +79,6 @@ class EdgeClient:
             yield
         except httpx.ConnectError as exc:
             raise EdgeFailure(f"no edge answers at {self._url}; is it running, and is CEREBRUM_URL right?") from exc
-        except httpx.InvalidURL as exc:
-            raise EdgeFailure(f"{self._url!r} is not a URL: {exc}") from exc
-        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as exc:
-            raise EdgeFailure(f"{self._url!r} is not an http:// address: {exc}") from exc
         except httpx.TimeoutException as exc:
             raise EdgeFailure(f"{self._url} was silent for too long") from exc
         except httpx.HTTPError as exc:
