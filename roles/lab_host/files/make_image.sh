@@ -1,15 +1,16 @@
 #!/bin/sh
 # Makes the lab's base image, a folder named by what goes into it, once, and prints its path.
-# usage: make_image.sh CACHE_DIR SUITE MIRROR SECURITY_MIRROR
+# usage: make_image.sh CACHE_DIR SUITE [SOURCES_LINE...]     without lines: the suite's own, with security updates
 #
 # It is what a rented Debian host comes with and little more: what Cerebrum needs is installed by its roles.
 set -eu
-cache=$1 suite=$2 mirror=$3 security=$4
+cache=$1 suite=$2
+shift 2
 packages=systemd,systemd-sysv,dbus,openssh-server,python3,ca-certificates,iproute2
 bundle=/etc/ssl/certs/ca-certificates.crt
 
 # A quarter of a year in the name: packages of a cached image do not grow old without limit.
-recipe=$({ cat "$0"; echo "$suite $mirror $security $packages $(dpkg --print-architecture)"; cat "$bundle"; date +%Y-; expr \( "$(date +%m | sed 's/^0//')" + 2 \) / 3; } | sha256sum | cut -c1-16)
+recipe=$({ cat "$0"; echo "$suite $* $packages $(dpkg --print-architecture)"; cat "$bundle"; date +%Y-; expr \( "$(date +%m | sed 's/^0//')" + 2 \) / 3; } | sha256sum | cut -c1-16)
 image=$cache/debian-$suite-$recipe
 if [ -d "$image" ]; then echo "$image"; exit 0; fi
 
@@ -21,8 +22,7 @@ trap 'rm -rf "$work"' EXIT INT TERM
 mmdebstrap --quiet --variant=minbase --include="$packages" \
     --customize-hook='rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/fstab; : > "$1"/etc/machine-id' \
     --customize-hook="copy-in $bundle /etc/ssl/certs" \
-    "$suite" "$work/root" \
-    "deb $mirror $suite main" "deb $mirror $suite-updates main" "deb $security $suite-security main" >&2
+    "$suite" "$work/root" "$@" >&2
 chmod 755 "$work/root"
 mv -T "$work/root" "$image" 2>/dev/null || [ -d "$image" ]
 echo "made $image" >&2

@@ -65,7 +65,7 @@ async def engine(shipped_model: Path) -> AsyncIterator[SimpleEngine]:
 async def generate(engine: SimpleEngine, prompt: str, count: int = 32, **more: object) -> tuple[str, list[int], Finish]:
     model = await engine.load("tiny")
     asked = Generation("tiny", model.tokenize(prompt), count, more.pop("sampling", GREEDY), **more)  # type: ignore[arg-type]
-    text, tokens = "", []
+    text, tokens = "", list[int]()
     async with engine.generate(asked) as items:
         async for item in items:
             if isinstance(item, Finish):
