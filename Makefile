@@ -8,7 +8,7 @@ PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || command -
 CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PYTHON CEREBRUM_CACHE
 
-.PHONY: help venv up down status test test-unit test-roles lint bench dev lock train
+.PHONY: help venv up down status test test-unit test-roles lint bench dev docs lock train
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: venv ## ruff, mypy --strict, ansible-lint (production)
 
 bench: venv ## measures what the edge adds to the backend, in one run, as JSON lines
 	@.venv/bin/python benchmarks/bench_edge.py
+
+docs: venv ## write the roles' READMEs from their argument_specs
+	@.venv/bin/python scripts/role_readmes.py
 
 lock: ## resolve locks/*.txt again
 	@scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -31,7 +31,7 @@ def chat_tokens(template: str, bos: str, eos: str, messages: Sequence[dict[str, 
     marked = [{**message, "content": _MARK.format(at)} for at, message in enumerate(messages)]
     formatter = Jinja2ChatFormatter(template, eos_token=eos, bos_token=bos)
     try:
-        rendered = formatter(messages=marked).prompt  # type: ignore[arg-type]
+        rendered = formatter(messages=marked).prompt  # type: ignore[arg-type]  # its type knows fewer roles
     except Exception as exc:
         raise ValueError(f"the model's chat template refuses these messages: {exc}") from exc
     tokens: list[int] = []

@@ -52,7 +52,7 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
         _head_bytes = 0  # received since the head began, as long as it has no end
         _in_head = False
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
             self._set_deadline(limits.header_seconds, "its headers")
 

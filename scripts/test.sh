@@ -1,0 +1,25 @@
+#!/bin/sh
+# Everything: lint, the tests without hosts, then the roles on real hosts. Stops at the first part that fails, and ends
+# with the summaries of the parts.
+set -u
+cd "$(dirname "$0")/.."
+began=$(date +%s)
+summary=""
+
+part() { # a name, then a command
+    name=$1; shift
+    echo "== $name"
+    started=$(date +%s)
+    if "$@"; then
+        summary="$summary
+  passed  $(printf '%4d' $(( $(date +%s) - started ))) s  $name"
+    else
+        printf '\n== make test: FAILED in: %s%s\n' "$name" "$summary" >&2
+        exit 1
+    fi
+}
+
+part "lint: ruff, mypy --strict, ansible-lint production" scripts/lint.sh
+part "unit, property, end-to-end and repository tests" .venv/bin/pytest
+part "molecule: the shipped site.yml on fresh Debian hosts" scripts/molecule.sh
+printf '\n== make test: all passed in %d s%s\n' $(( $(date +%s) - began )) "$summary"

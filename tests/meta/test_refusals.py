@@ -1,0 +1,84 @@
+"""The roles' own words for bad input: one run of a playbook that gives each of them some."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.repo import ROOT
+
+CASES = yaml.safe_load((ROOT / "tests/meta/refusals.yml").read_text(encoding="utf-8"))
+
+
+def told(number: int, folder: Path) -> dict[str, Any]:
+    """A task that writes the message of the case that was just refused."""
+    return {
+        "name": "Refusal is told",
+        "ansible.builtin.copy": {
+            "dest": str(folder / str(number)),
+            # A loop's own message is only that some item failed; the terminal shows the items', and so does this.
+            "content": "{{ ansible_failed_result.results | default([ansible_failed_result]) | selectattr('failed')"
+            " | map(attribute='msg') | join(' ') }}",
+            "mode": "0600",
+        },
+        "check_mode": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Every case's message, by the case."""
+    folder = tmp_path_factory.mktemp("refusals")
+    # A task each, with the case's variables as its own: that is how a playbook gives a role its variables.
+    tasks = [
+        {
+            "name": "Role is given bad input",
+            "block": [
+                {"name": "Role runs", "ansible.builtin.include_role": {"name": case["role"]}, "vars": case["vars"]}
+            ],
+            "rescue": [told(number, folder)],
+        }
+        for number, case in enumerate(CASES)
+    ]
+    play = {
+        "name": "Bad input is refused",
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": True,
+        "gather_subset": ["min", "hardware"],
+        "tasks": tasks,
+    }
+    (folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "localhost,",
+            "--check",
+            str(folder / "play.yml"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("[0-9]*")}
+    assert found, done.stdout + done.stderr
+    return found
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: f"{CASES[number]['role']}-{number}")
+def test_bad_input_is_refused_in_words_that_help(number: int, refusals: dict[str, str]) -> None:
+    case = CASES[number]
+    assert str(number) in refusals, f"accepted: {case}"
+    message = refusals[str(number)]
+    assert "Unexpected failure" not in message
+    for word in case["words"]:
+        assert str(word) in message, message

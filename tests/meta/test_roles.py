@@ -1,0 +1,116 @@
+"""Every role is specified, its defaults are what its specification says, and its README tells the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+
+from support.repo import ROLES, ROOT, load
+
+
+def specs(role: str) -> dict[str, Any]:
+    found: dict[str, Any] = load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_specs_equal_the_defaults(role: str) -> None:
+    options = specs(role)["options"]
+    assert {name: option.get("default") for name, option in options.items()} == load(f"roles/{role}/defaults/main.yml")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_option_is_typed_described_and_prefixed(role: str) -> None:
+    assert specs(role)["short_description"]
+    for name, option in specs(role)["options"].items():
+        assert option.get("type"), name
+        assert option.get("description"), name
+        assert name.startswith(f"{role}_"), name
+        assert option["type"] != "list" or option.get("elements"), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_specs_run_because_the_role_is_entered_by_its_front_door(role: str) -> None:
+    """`tasks_from` with another file than main skips the validation without a word."""
+    for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("molecule/**/*.yml")]:
+        assert "tasks_from" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_main_only_routes(role: str) -> None:
+    if role == "service_user":
+        return  # one stage of three tasks
+    for task in load(f"roles/{role}/tasks/main.yml"):
+        assert set(task) <= {"name", "when", "ansible.builtin.include_tasks"}, task["name"]
+
+
+def test_readmes_are_what_the_specs_say() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/role_readmes.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def render_unit(service: str, denied: list[str]) -> str:
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701 (a unit file, no HTML)
+    template = environment.from_string((ROOT / "roles/app/templates/instance.service.j2").read_text(encoding="utf-8"))
+    return template.render(
+        app_service=service,
+        app_user=f"cerebrum-{service}",
+        app_credentials={"vps": "/etc/cerebrum/edge/keys/vps"} if service == "edge" else {},
+        app_syscalls_denied=denied,
+        app_memory_max="infinity",
+        app_start_timeout=120,
+        app_drain_seconds=25,
+        app__instance="0.1.0-abc.def",
+        app__release_dir=f"/opt/cerebrum/{service}/releases/0.1.0-abc",
+        app__socket=f"cerebrum-{service}.socket",
+    )
+
+
+@pytest.mark.parametrize("service", ["edge", "inference"])
+def test_exposure_of_the_rendered_unit_is_at_most_1_2(service: str, tmp_path: Path) -> None:
+    (run,) = load(f"roles/{service}/tasks/run.yml")
+    default = load("roles/app/defaults/main.yml")["app_syscalls_denied"]
+    unit = tmp_path / f"cerebrum-{service}@test.service"
+    unit.write_text(render_unit(service, run["vars"].get("app_syscalls_denied", default)), encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=12", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"Overall exposure level for .*: (0|1)\.\d OK", done.stdout), done.stdout
+
+
+def test_unit_shares_its_socket_without_blocking() -> None:
+    assert "\nNonBlocking=yes\n" in render_unit("edge", [])
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("playbooks/*.yml")), ids=lambda path: path.name)
+def test_a_play_on_hosts_stops_everywhere_when_one_fails(path: Path) -> None:
+    for play in load(path):
+        if play.get("hosts") != "localhost":
+            assert play.get("any_errors_fatal") is True, play["name"]
+
+
+def test_example_inventory_marks_what_a_person_must_set() -> None:
+    hosts = (ROOT / "inventories/example/hosts.yml").read_text(encoding="utf-8")
+    for line in hosts.splitlines():
+        if re.match(r"\s+(ansible_host|ansible_user|inference_address):", line):
+            assert "# SET" in line, line
+
+
+def test_inventories_hold_only_variables_that_exist() -> None:
+    known = {name for role in ROLES for name in specs(role)["options"]}
+    for path in ROOT.glob("inventories/*/**/*.yml"):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"^\s*#? ?((?:edge|inference|models|base|app|api_key)_\w+):", text, re.MULTILINE):
+            assert name in known, f"{path}: {name}"
