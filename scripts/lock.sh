@@ -25,3 +25,4 @@ done
 compile llama-build.txt locks/llama-build.in "$@"
 "$uv" pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps --no-annotate \
     --custom-compile-command "make lock" --no-binary llama-cpp-python locks/llama.in --output-file locks/llama.txt
+compile train.txt locks/train.in "$@"

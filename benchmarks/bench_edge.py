@@ -1,0 +1,155 @@
+"""What the edge adds to its backend, and how both answer while every slot generates.
+
+usage: make bench        (or: python benchmarks/bench_edge.py [--rounds 5] [--requests 20])
+
+Starts both services as processes with the shipped model and measures, in one run and in turns, the same request sent to
+the inference service itself (the peer) and through the edge. One JSON line per figure; ratios are the ones to compare
+between machines, since single times move with whatever else a machine does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import httpx
+
+from support.raw import RawClient, request
+from support.system import LONG_CONTEXT, System, running_system
+
+TOKENS = 100
+
+
+def report(figure: str, **values: object) -> None:
+    print(json.dumps({"figure": figure, **values}), flush=True)
+
+
+def quantile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Milliseconds."""
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) * 1000
+
+
+def post(client: httpx.Client, url: str, tokens: int, *, stream: bool, key: str) -> None:
+    body = {"prompt": "def fibonacci(n):", "max_tokens": tokens, "temperature": 0}
+    headers = {"x-api-key": key}
+    if not stream:
+        client.post(url, json=body, headers=headers).raise_for_status()
+        return
+    with client.stream("POST", url, json=body, headers=headers) as response:
+        response.raise_for_status()
+        last = b""
+        for chunk in response.iter_bytes():
+            last = chunk
+    assert b'"done":true' in last
+
+
+def added(system: System, rounds: int, requests: int) -> None:
+    """The same work with and without the edge, in turns."""
+    for name, tokens, stream, peer, path in (
+        ("json_1_token", 1, False, "/v1/inference", "/v1/complete"),
+        (f"stream_{TOKENS}_tokens", TOKENS, True, "/v1/inference/stream", "/v1/complete/stream"),
+    ):
+        direct: list[float] = []
+        edge: list[float] = []
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            for _ in range(rounds):
+                for times, url in ((direct, system.inference.url + peer), (edge, system.edge.url + path)):
+                    send = functools.partial(post, client, url, tokens, stream=stream, key=system.key)
+                    times += [timed(send) for _ in range(requests)]
+        report(
+            name,
+            direct_ms_median=round(statistics.median(direct), 2),
+            edge_ms_median=round(statistics.median(edge), 2),
+            added_ms_median=round(statistics.median(edge) - statistics.median(direct), 2),
+            ratio=round(statistics.median(edge) / statistics.median(direct), 2),
+            requests=len(edge),
+        )
+
+
+def health_while_generating(system: System, probes: int) -> None:
+    """`/health` of both services while every slot streams."""
+    body = json.dumps({"prompt": "def f():", "max_tokens": LONG_CONTEXT, "temperature": 0}).encode()
+    readers, clients, stop = [], [], threading.Event()
+
+    def read(client: RawClient) -> None:
+        while not stop.is_set():
+            try:
+                client.read_until(b"\n\n")
+            except (EOFError, OSError):
+                return
+
+    for _ in range(2):
+        client = RawClient(system.edge.port)
+        client.send(request("/v1/complete/stream", body))
+        client.read_until(b'"total_tokens":3')
+        clients.append(client)
+        readers.append(threading.Thread(target=read, args=(client,), daemon=True))
+        readers[-1].start()
+    try:
+        for name, url in (("inference", system.inference.url), ("edge", system.edge.url)):
+            with httpx.Client(base_url=url, timeout=30, trust_env=False) as probe:
+                times = [timed(functools.partial(probe.get, "/health")) for _ in range(probes)]
+            report(
+                f"health_{name}_while_generating",
+                p50_ms=round(quantile(times, 0.5), 2),
+                p99_ms=round(quantile(times, 0.99), 2),
+                max_ms=round(max(times), 2),
+                slots_busy=system.slots_busy(),
+                probes=probes,
+            )
+    finally:
+        stop.set()
+        for client in clients:
+            client.socket.close()
+        for reader in readers:
+            reader.join(10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=20)
+    options = parser.parse_args()
+    report(
+        "machine",
+        cpus=os.cpu_count(),
+        arch=platform.machine(),
+        python=platform.python_version(),
+        load=os.getloadavg()[0],
+    )
+    with tempfile.TemporaryDirectory() as folder, running_system(Path(folder)) as system:
+        report(
+            "resident_mb_idle",
+            edge=round(system.edge.resident_mb(), 1),
+            inference=round(system.inference.resident_mb(), 1),
+        )
+        added(system, options.rounds, options.requests)
+        health_while_generating(system, 300)
+        report(
+            "resident_mb_after",
+            edge=round(system.edge.resident_mb(), 1),
+            inference=round(system.inference.resident_mb(), 1),
+        )
+
+
+if __name__ == "__main__":
+    main()
