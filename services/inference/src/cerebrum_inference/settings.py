@@ -18,7 +18,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def _networks(value: object) -> object:
     """Accepts a JSON list, or addresses and CIDRs between commas."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return [ipaddress.ip_network(str(part).strip()) for part in parts] if isinstance(parts, list) else parts
 
 
 def _cores() -> int:
@@ -36,6 +37,7 @@ class InferenceSettings(ServiceSettings):
         Alias("CEREBRUM_N_THREADS", "CEREBRUM_INFERENCE_THREADS"),
         Alias("LOG_LEVEL", "CEREBRUM_INFERENCE_LOG_LEVEL"),
     )
+    without_effect: ClassVar[tuple[str, ...]] = ("MAX_CPU_PERCENT",)
 
     # Loopback: a service that generates for whoever asks is opened on purpose, not by default.
     host: str = "127.0.0.1"
