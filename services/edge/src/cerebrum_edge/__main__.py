@@ -7,16 +7,10 @@ from typing import NoReturn
 from cerebrum_edge.app import create_app
 from cerebrum_edge.settings import EdgeSettings
 from cerebrum_kit.main import serve
-from cerebrum_kit.server import ServerOptions
 
 
 def main() -> NoReturn:
-    serve(
-        "edge",
-        EdgeSettings,
-        create_app,
-        lambda settings: ServerOptions(settings.host, settings.port, settings.drain_seconds),
-    )
+    serve("edge", EdgeSettings, create_app)
 
 
 if __name__ == "__main__":

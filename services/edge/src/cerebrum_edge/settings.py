@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from cerebrum_kit.paths import local_key_file
-from cerebrum_kit.settings import Alias, ServiceSettings, require_level
+from cerebrum_kit.settings import Alias, ServiceSettings
 
 
 class Backend(BaseModel):
@@ -47,7 +47,6 @@ class EdgeSettings(ServiceSettings):
         Alias("LOG_LEVEL", "CEREBRUM_EDGE_LOG_LEVEL"),
     )
 
-    host: str = "127.0.0.1"
     port: int = Field(7000, ge=0, le=65535)
     # A list, because several are to come; this version relays to one.
     backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=1)] = Field(default_factory=_local_backend)
@@ -57,7 +56,6 @@ class EdgeSettings(ServiceSettings):
     ready_timeout: float = Field(10.0, ge=0, le=600)
     # Keys that clients of the edge must present; without a file it is open to whoever reaches it.
     api_keys_file: Path | None = None
-    allowed_hosts: tuple[str, ...] = ()
     # The original's limit, and what two slots behind a Pi can serve.
     max_inflight: int = Field(2, ge=1, le=1000)
     max_queue: int = Field(8, ge=0, le=10_000)
@@ -66,8 +64,3 @@ class EdgeSettings(ServiceSettings):
     # Silence of a backend, its keep-alive comments included (every 15 s), after which it counts as dead.
     idle_timeout: float = Field(60.0, gt=0, le=3600)
     max_prompt_chars: int = Field(400_000, ge=1)
-    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
-    drain_seconds: float = Field(25.0, ge=0, le=3600)
-    release: str = "development"
-
-    _level = field_validator("log_level")(require_level)

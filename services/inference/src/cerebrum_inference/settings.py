@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from cerebrum_inference.manifest import shipped_manifest
-from cerebrum_kit.settings import Alias, ServiceSettings, require_level
+from cerebrum_kit.settings import Alias, ServiceSettings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -39,8 +39,6 @@ class InferenceSettings(ServiceSettings):
     )
     without_effect: ClassVar[tuple[str, ...]] = ("MAX_CPU_PERCENT",)
 
-    # Loopback: a service that generates for whoever asks is opened on purpose, not by default.
-    host: str = "127.0.0.1"
     port: int = Field(9000, ge=0, le=65535)
     manifest: Path = Field(default_factory=shipped_manifest)
     default_model: str | None = None
@@ -49,7 +47,6 @@ class InferenceSettings(ServiceSettings):
     # The original's way to give the key; read for its users, never needed by a deployment.
     api_key: SecretStr | None = None
     allowed_clients: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = ()
-    allowed_hosts: tuple[str, ...] = ()
     # As many as the edge lets in by default; each slot costs a context's memory.
     slots: int = Field(2, ge=1, le=64)
     threads: int = Field(default_factory=_cores, ge=1, le=512)
@@ -59,8 +56,3 @@ class InferenceSettings(ServiceSettings):
     max_queue: int = Field(8, ge=0, le=10_000)
     # Memory that stays free for everything else on the machine when a model is loaded.
     reserve_mib: int = Field(1024, ge=0)
-    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
-    drain_seconds: float = Field(25.0, ge=0, le=3600)
-    release: str = "development"
-
-    _level = field_validator("log_level")(require_level)

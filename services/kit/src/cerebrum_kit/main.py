@@ -17,12 +17,7 @@ S = TypeVar("S", bound=ServiceSettings)
 EXIT_BAD_SETTINGS = 2
 
 
-def serve(
-    service: str,
-    settings_class: type[S],
-    create_app: Callable[[S], FastAPI],
-    options: Callable[[S], ServerOptions],
-) -> NoReturn:
+def serve(service: str, settings_class: type[S], create_app: Callable[[S], FastAPI]) -> NoReturn:
     """Runs a service from its environment; a bad setting ends it with one line a problem and exit code 2."""
     try:
         settings, notes = load(settings_class)
@@ -33,4 +28,4 @@ def serve(
     except ConfigurationError as exc:
         sys.stderr.write("".join(f"cerebrum-{service}: {line}\n" for line in str(exc).splitlines()))
         sys.exit(EXIT_BAD_SETTINGS)
-    run(app, options(settings))
+    run(app, ServerOptions(settings.host, settings.port, settings.drain_seconds))

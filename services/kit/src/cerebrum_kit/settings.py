@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cerebrum_kit.errors import ConfigurationError
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class BadSettings(ConfigurationError):
@@ -43,7 +45,22 @@ class ServiceSettings(BaseSettings):
     aliases: ClassVar[tuple[Alias, ...]] = ()
     # Deprecated variables that nothing answers to in this version: said so, instead of being passed over.
     without_effect: ClassVar[tuple[str, ...]] = ()
+    # Loopback: a service that works for whoever asks is opened on purpose, not by default.
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535)
+    # Names under which clients reach the service, beside its addresses and the machine's own name.
+    allowed_hosts: tuple[str, ...] = ()
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    drain_seconds: float = Field(25.0, ge=0, le=3600)
+    release: str = "development"
     log_level: str = "INFO"
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.upper() not in LEVELS:
+            raise ValueError(f"allowed are {', '.join(LEVELS)}")
+        return value.upper()
 
     @classmethod
     def settings_customise_sources(
@@ -125,14 +142,3 @@ def _problem(cls: type[ServiceSettings], prefix: str, error: ErrorDetails, given
     secret = field in cls.model_fields and "SecretStr" in str(cls.model_fields[field].annotation)
     shown = "" if secret or name not in given else f" (given: {given[name]!r})"
     return f"{name}{inner}: {message}{shown}"
-
-
-def require_level(value: str) -> str:
-    """A standard log level in upper case; for use as a field validator."""
-    level = value.upper()
-    if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise ValueError("allowed are DEBUG, INFO, WARNING, ERROR")
-    return level
-
-
-__all__ = ["Alias", "BadSettings", "SecretStr", "ServiceSettings", "credential", "load", "require_level"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _encodable(value: str) -> str:
@@ -21,6 +21,18 @@ def _encodable(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_encodable)]
 """A string that can be written as UTF-8."""
+
+
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Stop = Annotated[
+    tuple[Annotated[Text, Field(min_length=1, max_length=256)], ...],
+    BeforeValidator(_one_or_more),
+    Field(max_length=16),
+]
+"""Texts that end an answer: one, or up to 16."""
 
 
 class RequestModel(BaseModel):

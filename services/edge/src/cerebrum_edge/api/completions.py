@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cerebrum_edge.api.resources import Deps, Resources
 from cerebrum_edge.relay.native import NativeRelay, error_event
@@ -15,15 +15,9 @@ from cerebrum_edge.routing import choose
 from cerebrum_kit.errors import PromptTooLarge
 from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.responses import EventStreamResponse, JobResponse
-from cerebrum_kit.text import RequestModel, Text
+from cerebrum_kit.text import RequestModel, Stop, Text
 
 router = APIRouter()
-
-StopText = Annotated[Text, Field(min_length=1, max_length=256)]
-
-
-def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 class CompleteRequest(RequestModel):
@@ -33,7 +27,7 @@ class CompleteRequest(RequestModel):
     max_tokens: int = Field(256, ge=1, le=1_048_576)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    stop: Annotated[tuple[StopText, ...], BeforeValidator(_one_or_more), Field(max_length=16)] | None = None
+    stop: Stop | None = None
     seed: int | None = Field(None, ge=0, le=2**63 - 1)
     # Whether a long prompt may be shortened before it is sent. Nothing shortens one yet; `off` will keep it so.
     condense: Literal["auto", "off"] = "auto"

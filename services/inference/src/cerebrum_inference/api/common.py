@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cerebrum_inference.engine import Engine, Finish, Generation, LoadedModel, Piece, Sampling
 from cerebrum_inference.manifest import ModelRow
@@ -15,7 +15,7 @@ from cerebrum_inference.registry import ModelRegistry
 from cerebrum_kit.errors import PromptTooLarge
 from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.text import RequestModel, Text
+from cerebrum_kit.text import RequestModel, Stop
 
 DEFAULT_MAX_TOKENS = 256
 _DEFAULT = Sampling()
@@ -39,14 +39,6 @@ def _resources(request: Request) -> Resources:
 Deps = Annotated[Resources, Depends(_resources)]
 
 
-def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-StopText = Annotated[Text, Field(min_length=1, max_length=256)]
-Stop = Annotated[tuple[StopText, ...] | None, BeforeValidator(_one_or_more), Field(max_length=16)]
-
-
 class SamplingFields(RequestModel):
     """Fields that every way to ask for text has in common."""
 
@@ -58,7 +50,7 @@ class SamplingFields(RequestModel):
     frequency_penalty: float = Field(0.0, ge=-2, le=2)
     repeat_penalty: float = Field(1.0, ge=0.5, le=2)
     seed: int | None = Field(None, ge=0, le=2**63 - 1)
-    stop: Stop = None
+    stop: Stop | None = None
 
     def sampling(self) -> Sampling:
         return Sampling(
