@@ -30,7 +30,7 @@ mkdir "$work/wheel"
 # --no-build-isolation: the build tools are the pinned ones above, not whatever is newest today.
 PATH="$work/venv/bin:$PATH" CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF" \
     CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" \
-    "$work/venv/bin/pip" wheel --quiet --no-deps --no-build-isolation --no-binary llama-cpp-python \
+    "$work/venv/bin/pip" wheel --quiet --quiet --no-deps --no-build-isolation --no-binary llama-cpp-python \
     --require-hashes -r "$locks/llama.txt" --wheel-dir "$work/wheel" >&2
 # Beside each other and atomic: two builders may finish at once, and the first one's wheel stays.
 mv -T "$work/wheel" "$target" 2>/dev/null || [ -d "$target" ]

@@ -33,10 +33,16 @@ def test_names_of_the_original_are_read() -> None:
     assert len(notes) == 5
 
 
+def test_originals_key_alone_means_its_usual_backend() -> None:
+    settings, _ = load(EdgeSettings, {"VPS_API_KEY": "the-key"})
+    (backend,) = settings.backends
+    assert (backend.url, backend.api_key_file) == ("http://127.0.0.1:9000", None)
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ('[{"name": "a", "url": "ftp://x"}]', "BACKENDS[0].url"),
+        ('[{"name": "a", "url": "ftp://x"}]', "BACKENDS[0].url: write http://HOST:PORT"),
         ('[{"name": "a", "url": "http://user:secret@x"}]', "BACKENDS[0].url"),
         ('[{"name": "a b", "url": "http://x"}]', "BACKENDS[0].name"),
         ('[{"name": "a", "url": "http://x", "key": "k"}]', "BACKENDS[0].key"),

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from cerebrum_kit.paths import local_key_file
 from cerebrum_kit.settings import Alias, ServiceSettings
 
+_URL = re.compile(r"https?://[^\s/?#@]+/?")
+LOCAL_URL = "http://127.0.0.1:9000"
+
 
 class Backend(BaseModel):
-    """An inference service. Its key stands in a file; `api_key` itself is there for the original's users."""
+    """An inference service; its key stands in a file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    url: str = Field(pattern=r"^https?://[^\s/?#@]+/?$")
+    url: str
     api_key_file: Path | None = None
 
     @field_validator("url")
     @classmethod
-    def _no_slash(cls, value: str) -> str:
+    def _address(cls, value: str) -> str:
+        if not _URL.fullmatch(value):
+            raise ValueError("write http://HOST:PORT, without a path or a password")
         return value.rstrip("/")
 
 
 def _local_backend() -> tuple[Backend, ...]:
-    return (Backend(name="local", url="http://127.0.0.1:9000", api_key_file=local_key_file()),)
+    return (Backend(name="local", url=LOCAL_URL, api_key_file=local_key_file()),)
 
 
 class EdgeSettings(ServiceSettings):
@@ -64,3 +70,11 @@ class EdgeSettings(ServiceSettings):
     # Silence of a backend, its keep-alive comments included (every 15 s), after which it counts as dead.
     idle_timeout: float = Field(60.0, gt=0, le=3600)
     max_prompt_chars: int = Field(400_000, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_key_means_a_plain_backend(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The original's VPS_API_KEY alone: its backend is where it always was, and needs no key file."""
+        if values.get("api_key") and not values.get("backends"):
+            return {**values, "backends": [{"name": "vps", "url": LOCAL_URL}]}
+        return values

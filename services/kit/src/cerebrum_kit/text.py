@@ -27,11 +27,8 @@ def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Stop = Annotated[
-    tuple[Annotated[Text, Field(min_length=1, max_length=256)], ...],
-    BeforeValidator(_one_or_more),
-    Field(max_length=16),
-]
+_StopText = Annotated[Text, Field(min_length=1, max_length=256)]
+Stop = Annotated[tuple[_StopText, ...], BeforeValidator(_one_or_more), Field(max_length=16)]
 """Texts that end an answer: one, or up to 16."""
 
 
