@@ -17,7 +17,7 @@ venv: ## .venv with every service and the tools, from the hash-pinned locks
 	@scripts/venv.sh
 
 up: ## make two Debian hosts here, deploy to them, stream a completion through both
-	@began=$$(date +%s); $(MAKE) --no-print-directory venv && CEREBRUM_BEGAN=$$began scripts/up.sh
+	@scripts/up.sh
 
 down: venv ## remove the hosts that `make up` made, and all that belongs to them
 	@.venv/bin/ansible-playbook -i inventories/lab playbooks/lab_down.yml
@@ -28,7 +28,7 @@ status: venv ## what the lab's edge says of itself and its backend
 dev: venv ## both services as plain processes with the shipped model, no root; ends with Ctrl-C
 	@scripts/dev.sh
 
-test: venv ## everything: lint, unit, end-to-end and repository tests, then the roles on real hosts
+test: ## everything: lint, unit, end-to-end and repository tests, then the roles on real hosts
 	@scripts/test.sh
 
 test-unit: venv ## the tests that need no hosts and no root

@@ -3,6 +3,7 @@
 # with the summaries of the parts.
 set -u
 cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || { echo "cerebrum: make test makes hosts on this machine, which takes root; make test-unit does not" >&2; exit 1; }
 began=$(date +%s)
 summary=""
 
@@ -19,6 +20,7 @@ part() { # a name, then a command
     fi
 }
 
+part "environment from the locks" scripts/venv.sh
 part "lint: ruff, mypy --strict, ansible-lint production" scripts/lint.sh
 part "unit, property, end-to-end and repository tests" .venv/bin/pytest
 part "molecule: the shipped site.yml on fresh Debian hosts" scripts/molecule.sh

@@ -2,7 +2,9 @@
 # Makes the lab's hosts, deploys site.yml to them, and streams a completion through both. Again: changes nothing.
 set -eu
 cd "$(dirname "$0")/.."
-began=${CEREBRUM_BEGAN:-$(date +%s)}
+began=$(date +%s)
+[ "$(id -u)" = 0 ] || { echo "cerebrum: make up makes hosts on this machine, which takes root; make dev does not" >&2; exit 1; }
+scripts/venv.sh
 .venv/bin/ansible-playbook -i inventories/lab playbooks/lab_up.yml
 .venv/bin/ansible-playbook -i inventories/lab site.yml
 url=$(scripts/lab_url.sh)

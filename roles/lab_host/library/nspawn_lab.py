@@ -116,7 +116,8 @@ def absent(lab: Lab) -> bool:
         mark = lab.root / ".forwarding-was-off"
         if mark.exists():
             Path("/proc/sys/net/ipv4/ip_forward").write_text("0\n")
-        shutil.rmtree(lab.root)
+        if lab.root.exists():
+            shutil.rmtree(lab.root)
     return changed
 
 
