@@ -6,6 +6,8 @@ SHELL := /bin/sh
 # Debian's own interpreter: what the hosts run is what is developed against.
 PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || command -v python3)
 CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
+# `su` without a dash keeps a PATH without the system's tools.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE
 
 .PHONY: help venv up down status test test-unit test-roles lint bench dev docs lock train

@@ -4,7 +4,8 @@
 # usage: scripts/apt_install.sh PACKAGE...
 set -eu
 export DEBIAN_FRONTEND=noninteractive
-if ! apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
+lock="-o DPkg::Lock::Timeout=300" # apt-daily holds it in a new machine's first minutes
+if ! apt-get $lock install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
     apt-get update -qq || echo "apt-get update: some sources failed; going on with the rest" >&2
-    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    apt-get $lock install -y -qq --no-install-recommends "$@" >/dev/null
 fi

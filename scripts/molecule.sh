@@ -7,7 +7,13 @@ cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- $(for file in molecule/*/molecule.yml; do basename "$(dirname "$file")"; done)
 export PATH="$PWD/.venv/bin:$PATH" ANSIBLE_CONFIG="$PWD/ansible.cfg"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log.rc"' EXIT
+interrupted() { # leaves no host behind
+    echo "== molecule: interrupted; removing the hosts of $scenario" >&2
+    .venv/bin/molecule -c .config/molecule/config.yml destroy -s "$scenario" >/dev/null 2>&1 || true
+    exit 130
+}
+trap interrupted INT TERM
 failed=""
 for scenario in "$@"; do
     echo "== molecule: $scenario"

@@ -17,11 +17,12 @@ fi
     exit 1
 }
 
-stamp=$(cat locks/*.txt pyproject.toml services/*/pyproject.toml scripts/venv.sh | sha256sum | cut -c1-16)-$("$python" -c 'import sys; print(sys.version.split()[0])')
+wheel_folder=$(WHERE_ONLY=1 scripts/llama_wheel.sh "$cache/wheels")
+stamp=$(basename "$wheel_folder")-$(cat locks/*.txt pyproject.toml services/*/pyproject.toml scripts/venv.sh | sha256sum | cut -c1-16)-$("$python" -c 'import sys; print(sys.version.split()[0])')
 [ "$(cat .venv/.stamp 2>/dev/null)" = "$stamp" ] && exit 0
 
 # llama-cpp-python is compiled: that takes a compiler, which is the one thing here that only root can add.
-if ! ls "$cache"/wheels/llama-*/*.whl >/dev/null 2>&1; then
+if ! ls "$wheel_folder"/*.whl >/dev/null 2>&1; then
     for tool in gcc:gcc g++:g++; do
         command -v "${tool%%:*}" >/dev/null 2>&1 || missing="$missing ${tool##*:}"
     done

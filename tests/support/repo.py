@@ -32,7 +32,8 @@ def text_files() -> list[tuple[Path, str]]:
     """Tracked files that hold text, with it."""
     found = []
     for path in tracked():
-        data = path.read_bytes()
-        if b"\0" not in data[:8000]:
-            found.append((path.relative_to(ROOT), data.decode("utf-8")))
+        with path.open("rb") as file:
+            if b"\0" in file.read(8000):
+                continue
+        found.append((path.relative_to(ROOT), path.read_text(encoding="utf-8")))
     return found

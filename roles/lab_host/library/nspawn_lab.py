@@ -7,15 +7,23 @@ made is mended by the same call that makes a new one. Nothing is remembered exce
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import shutil
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lab_machine import make_files, remove_cgroup, remove_files, start, stop
+from ansible.module_utils.lab_machine import make_files, remove_cgroup, remove_empty_cgroup, remove_files, start, stop
 from ansible.module_utils.lab_names import Failure, Lab, links, locked, namespaces, run, supervisors
-from ansible.module_utils.lab_network import choose_subnet, make_network, make_wire, remove_network, remove_wire
+from ansible.module_utils.lab_network import (
+    choose_subnet,
+    make_network,
+    make_wire,
+    remove_network,
+    remove_wire,
+    restore_forwarding,
+)
 
 DOCUMENTATION = r"""
 module: nspawn_lab
@@ -44,14 +52,18 @@ def present(lab: Lab, hosts: list[str], image: Path) -> tuple[bool, dict[str, An
     subnet, changed = choose_subnet(lab), False
     network = ipaddress.IPv4Network(subnet)
     known = lab.read().get("hosts", {})
-    for host in sorted(set(known) - set(hosts)):
-        changed |= remove_host(lab, host)
+    for host, row in known.items():
+        if host not in hosts or row.get("image") != str(image):
+            changed |= remove_host(lab, host)  # a new image below old files is no Debian
     facts: dict[str, Any] = {
         "id": lab.id,
         "subnet": subnet,
         "gateway": str(network[1]),
         "key": str(lab.directory / "key"),
-        "hosts": {host: {"address": str(network[FIRST_HOST + at])} for at, host in enumerate(hosts)},
+        "hosts": {
+            host: {"address": address, "image": str(image)}
+            for host, address in addresses(network, hosts, known).items()
+        },
     }
     if lab.read() != facts:
         lab.write(facts)  # before anything is made, so that whatever was made can be found again
@@ -69,6 +81,13 @@ def present(lab: Lab, hosts: list[str], image: Path) -> tuple[bool, dict[str, An
         changed |= fresh | make_files(lab, host, image) | start(lab, host)
     changed |= write_ssh(lab, facts)
     return changed, facts
+
+
+def addresses(network: ipaddress.IPv4Network, hosts: list[str], known: dict[str, Any]) -> dict[str, str]:
+    """Every host's address; the one that it has is the one that it keeps."""
+    kept = {host: known[host]["address"] for host in hosts if host in known}
+    free = (str(one) for one in list(network.hosts())[FIRST_HOST - 1 :] if str(one) not in kept.values())
+    return {host: kept.get(host) or next(free) for host in hosts}
 
 
 def write_ssh(lab: Lab, facts: dict[str, Any]) -> bool:
@@ -108,16 +127,14 @@ def absent(lab: Lab) -> bool:
         changed |= remove_host(lab, host)
     changed |= remove_network(lab)
     remove_cgroup(f"cerebrum-lab/{lab.id}")
-    remove_cgroup("cerebrum-lab")
+    remove_empty_cgroup("cerebrum-lab")
     if lab.directory.exists():
         shutil.rmtree(lab.directory)
         changed = True
     if not list(lab.root.glob("*/lab.json")):  # it was the last lab of this machine
-        mark = lab.root / ".forwarding-was-off"
-        if mark.exists():
-            Path("/proc/sys/net/ipv4/ip_forward").write_text("0\n")
-        if lab.root.exists():
-            shutil.rmtree(lab.root)
+        restore_forwarding(lab)
+        with contextlib.suppress(OSError):  # it may not exist, or hold what is not ours
+            lab.root.rmdir()
     return changed
 
 

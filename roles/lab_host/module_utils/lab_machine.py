@@ -28,13 +28,14 @@ def resolver() -> str:
 def make_files(lab: Lab, host: str, image: Path) -> bool:
     """The host's root: the image below, its own files above."""
     base = lab.directory / host
-    root = base / "root"
-    if is_mounted(root):
+    root, complete = base / "root", base / "complete"
+    if is_mounted(root) and complete.exists():
         return False
     for name in ("upper", "work", "root"):
         (base / name).mkdir(parents=True, exist_ok=True)
     options = f"lowerdir={image},upperdir={base / 'upper'},workdir={base / 'work'}"
-    run("mount", "-t", "overlay", "overlay", "-o", options, str(root))
+    if not is_mounted(root):
+        run("mount", "-t", "overlay", "overlay", "-o", options, str(root))
     (root / "etc/hostname").write_text(f"{host}\n", encoding="utf-8")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost {host}\n::1 localhost {host}\n", encoding="utf-8")
     (root / "etc/resolv.conf").unlink(missing_ok=True)
@@ -43,6 +44,7 @@ def make_files(lab: Lab, host: str, image: Path) -> bool:
     ssh.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(lab.directory / "key.pub", ssh / "authorized_keys")
     run("ssh-keygen", "-q", "-A", "-f", str(root))
+    complete.touch()  # last: whatever was interrupted before is done again
     return True
 
 
@@ -120,7 +122,14 @@ def cgroup_processes(group: str) -> set[int]:
 
 def remove_cgroup(group: str) -> None:
     for folder in cgroup_folders(group):
-        with contextlib.suppress(OSError):  # the parent may hold another lab
+        with contextlib.suppress(OSError):  # a process that is just ending
+            folder.rmdir()
+
+
+def remove_empty_cgroup(group: str) -> None:
+    """Removes a cgroup that holds no other lab."""
+    for folder in [CGROUPS / group, *CGROUPS.glob(f"*/{group}")]:
+        with contextlib.suppress(OSError):
             folder.rmdir()
 
 

@@ -13,6 +13,8 @@ from ansible.module_utils.lab_names import Failure, Lab, links, namespaces, run
 Network = ipaddress.IPv4Network
 POOL = Network("10.213.0.0/16")
 MTU_FALLBACK = 1400
+FORWARDING_WAS_OFF = ".forwarding-was-off"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def choose_subnet(lab: Lab) -> str:
@@ -73,10 +75,19 @@ def make_network(lab: Lab, subnet: str) -> bool:
         changed = True
     forward = Path("/proc/sys/net/ipv4/ip_forward")
     if forward.read_text().strip() != "1":
-        (lab.root / ".forwarding-was-off").touch()
+        (lab.root / FORWARDING_WAS_OFF).write_text(BOOT_ID.read_text())
         forward.write_text("1\n")
         changed = True
     return changed
+
+
+def restore_forwarding(lab: Lab) -> None:
+    """IP forwarding is off again where a lab had turned it on since this boot; later, somebody else may need it."""
+    mark = lab.root / FORWARDING_WAS_OFF
+    if mark.exists():
+        if mark.read_text() == BOOT_ID.read_text():
+            Path("/proc/sys/net/ipv4/ip_forward").write_text("0\n")
+        mark.unlink()
 
 
 def remove_network(lab: Lab) -> bool:
@@ -91,17 +102,24 @@ def remove_network(lab: Lab) -> bool:
 
 
 def make_wire(lab: Lab, host: str, address: str, gateway: str) -> bool:
-    """The host's network namespace and its cable to the bridge."""
+    """The host's network namespace and its cable to the bridge; each step is taken where it is not taken yet."""
     name, veth, changed = lab.namespace(host), lab.veth(host), False
     if name not in namespaces():
         run("ip", "netns", "add", name)
         run("ip", "-n", name, "link", "set", "lo", "up")
         changed = True
-    if veth not in links():
+    link = links().get(veth)
+    if link is None:
         mtu = str(uplink_mtu())
         run("ip", "link", "add", veth, "mtu", mtu, "type", "veth", "peer", "name", "host0", "mtu", mtu, "netns", name)
+        changed = True
+    if link is None or link.get("master") != lab.bridge:
         run("ip", "link", "set", veth, "master", lab.bridge, "up")
+        changed = True
+    if address not in run("ip", "-n", name, "addr", "show", "dev", "host0").stdout:
         run("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "host0")
+        changed = True
+    if not run("ip", "-n", name, "route", "show", "default").stdout:
         run("ip", "-n", name, "link", "set", "host0", "up")
         run("ip", "-n", name, "route", "add", "default", "via", gateway)
         changed = True
