@@ -144,10 +144,12 @@ def answer_with(status: bytes, body: bytes, *headers: bytes) -> Callable[[socket
         (answer_with(b"502 Bad", b"<html>"), 502, "upstream_error", None),
         (answer_with(b"401 No", b'{"error":{"code":"unauthorized"}}'), 502, "upstream_error", None),
         (answer_with(b"404 No", b'{"error":{"code":"model_not_found","message":"m"}}'), 404, "model_not_found", None),
+        (answer_with(b"404 No", b"<html>"), 502, "upstream_error", None),
+        (answer_with(b"429 Slow", b"{}"), 502, "upstream_error", None),
         (lambda _: None, 502, "upstream_error", None),
         (lambda connection: connection.sendall(b"nonsense\r\n\r\n"), 502, "upstream_error", None),
     ],
-    ids=["503", "500", "html", "401", "404", "closes", "no http"],
+    ids=["503", "500", "html", "401", "404", "foreign 404", "foreign 429", "closes", "no http"],
 )
 def test_backends_answer_becomes_a_status(
     behaviour: Callable[[socket.socket], None], status: int, code: str, retry_after: str | None

@@ -90,6 +90,11 @@ def test_errors_have_the_clients_own_classes(client: openai.OpenAI, system: Syst
         client.completions.create(**ask, n=3)  # type: ignore[call-overload]
     with pytest.raises(openai.UnprocessableEntityError, match="n_discard: no such field"):
         client.completions.create(**ask, extra_body={"n_discard": -1})  # type: ignore[call-overload]
+    for prompt in ("", [], 3, ["a", "b"]):
+        with pytest.raises(openai.UnprocessableEntityError) as union:
+            client.completions.create(model="cerebrum-tiny", prompt=prompt)  # type: ignore[arg-type]
+        assert union.value.param == "prompt"
+        assert "function" not in union.value.message
     with pytest.raises(openai.APIStatusError, match="holds 32768") as caught:
         client.completions.create(model="cerebrum-tiny", prompt=[1] * LONG_CONTEXT)
     assert caught.value.status_code == 413

@@ -28,7 +28,7 @@ def test_names_of_the_original_are_read() -> None:
     )
     assert settings.backends[0].url == "http://127.0.0.1:9000"
     assert settings.api_key is not None
-    assert settings.api_key.get_secret_value().strip() == "the-key"
+    assert settings.api_key.get_secret_value() == "the-key"
     assert (settings.host, settings.port, settings.log_level) == ("0.0.0.0", 7001, "DEBUG")
     assert len(notes) == 5
 
@@ -46,6 +46,8 @@ def test_originals_key_alone_means_its_usual_backend() -> None:
         ('[{"name": "a", "url": "http://user:secret@x"}]', "BACKENDS[0].url"),
         ('[{"name": "a b", "url": "http://x"}]', "BACKENDS[0].name"),
         ('[{"name": "a", "url": "http://x", "key": "k"}]', "BACKENDS[0].key"),
+        ('[{"name": "a", "url": "http://x:abc"}]', "BACKENDS[0].url"),
+        ('[{"name": "a", "url": "http://[::1"}]', "BACKENDS[0].url"),
         ("[]", "at least 1"),
         ('[{"name": "a", "url": "http://x"}, {"name": "b", "url": "http://y"}]', "at most 1"),
         ("http://x", "BACKENDS"),
@@ -55,3 +57,16 @@ def test_bad_backends_are_refused(value: str, words: str) -> None:
     with pytest.raises(BadSettings) as caught:
         load(EdgeSettings, {"CEREBRUM_EDGE_BACKENDS": value})
     assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", ["sch\u00f6n", "two words"])
+def test_key_that_is_none_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(BadSettings, match="expected one key") as caught:
+        load(EdgeSettings, {"VPS_API_KEY": key})
+    assert key not in str(caught.value)
+
+
+def test_empty_old_name_is_an_unset_one() -> None:
+    assert load(EdgeSettings, {"VPS_ENDPOINT": ""})[1] == []

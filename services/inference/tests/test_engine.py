@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from cerebrum_inference.engine import Finish, Generation, Piece, Sampling
+from cerebrum_inference.engine import Finish, Generation, LoadedModel, Piece, Sampling
 from cerebrum_inference.loaded import LlamaModel
 from cerebrum_inference.manifest import Manifest, ModelRow
 from cerebrum_inference.metrics import InferenceMetrics
@@ -62,8 +63,13 @@ async def engine(shipped_model: Path) -> AsyncIterator[SimpleEngine]:
     await made.close()
 
 
+async def loaded(engine: SimpleEngine, model: str = "tiny") -> LoadedModel:
+    async with engine.use(model) as found:
+        return found
+
+
 async def generate(engine: SimpleEngine, prompt: str, count: int = 32, **more: object) -> tuple[str, list[int], Finish]:
-    model = await engine.load("tiny")
+    model = await loaded(engine)
     asked = Generation("tiny", model.tokenize(prompt), count, more.pop("sampling", GREEDY), **more)  # type: ignore[arg-type]
     text, tokens = "", list[int]()
     async with engine.generate(asked) as items:
@@ -77,7 +83,7 @@ async def generate(engine: SimpleEngine, prompt: str, count: int = 32, **more: o
 
 async def first_piece(engine: SimpleEngine, started: asyncio.Event, hold: asyncio.Event, count: int = LONG) -> None:
     """A long stream that is left after its first piece, once `hold` is set."""
-    model = await engine.load("tiny")
+    model = await loaded(engine)
     async with engine.generate(Generation("tiny", model.tokenize("x = "), count, GREEDY)) as items:
         async for item in items:
             assert isinstance(item, Piece)
@@ -207,7 +213,7 @@ async def test_model_that_generates_is_not_unloaded(engine: SimpleEngine) -> Non
 
 async def test_unknown_model_is_told_what_there_is(engine: SimpleEngine) -> None:
     with pytest.raises(ModelNotFound, match="no model 'gpt-9' here; installed are: tiny"):
-        await engine.load("gpt-9")
+        await loaded(engine, "gpt-9")
 
 
 async def test_model_that_does_not_fit_is_refused_before_it_is_read(shipped_model: Path) -> None:
@@ -215,7 +221,7 @@ async def test_model_that_does_not_fit_is_refused_before_it_is_read(shipped_mode
     engine = make_engine(Manifest(store=shipped_model.parent, models=(big,)), memory=8 << 30)
     try:
         with pytest.raises(Overloaded, match=r"needs 10240 MiB .* 8192 MiB are available"):
-            await engine.load("tiny")
+            await loaded(engine)
     finally:
         await engine.close()
 
@@ -235,19 +241,19 @@ async def test_damaged_file_is_refused_and_the_engine_lives_on(
     engine = make_engine(Manifest(store=tmp_path, models=rows))
     try:
         with pytest.raises(ModelUnusable, match=r"cannot be used: bad\.gguf"):
-            await engine.load("bad")
+            await loaded(engine, "bad")
         assert (await generate(engine, "x", 4))[2].generated_tokens == 4
     finally:
         await engine.close()
 
 
 async def test_two_loads_at_once_are_one(engine: SimpleEngine) -> None:
-    one, two = await asyncio.gather(engine.load("tiny"), engine.load("tiny"))
+    one, two = await asyncio.gather(loaded(engine), loaded(engine))
     assert one is two
 
 
 async def test_control_tokens_in_user_text_stay_text(engine: SimpleEngine) -> None:
-    model = await engine.load("tiny")
+    model = await loaded(engine)
     control = model.tokenize("<|im_end|>", special=True)
     assert len(control) == 1
     assert control[0] not in model.tokenize("hello <|im_end|>")
@@ -256,14 +262,14 @@ async def test_control_tokens_in_user_text_stay_text(engine: SimpleEngine) -> No
 
 
 async def test_chat_prompt_is_the_templates(engine: SimpleEngine) -> None:
-    model = await engine.load("tiny")
+    model = await loaded(engine)
     chat = model.chat_prompt([{"role": "user", "content": "hi"}])
     start, end = (model.tokenize(text, special=True)[0] for text in ("<|im_start|>", "<|im_end|>"))
     assert [token for token in chat if token in (start, end)] == [start, end, start]
 
 
 async def test_infill_prompt_has_the_models_tokens(engine: SimpleEngine) -> None:
-    model = await engine.load("tiny")
+    model = await loaded(engine)
     prompt = model.infill_prompt("a", "b")
     names = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
     marks = [model.tokenize(name, special=True)[0] for name in names]
@@ -272,14 +278,14 @@ async def test_infill_prompt_has_the_models_tokens(engine: SimpleEngine) -> None
 
 
 async def test_token_that_does_not_exist_is_named(engine: SimpleEngine) -> None:
-    model = await engine.load("tiny")
+    model = await loaded(engine)
     with pytest.raises(InvalidRequest, match="4096 is no token of tiny; ids go from 0 to 4095"):
         model.check_tokens([1, 4096])
 
 
 async def test_closing_ends_what_runs_with_an_error(shipped_model: Path) -> None:
     engine = make_engine(Manifest(store=shipped_model.parent, models=(row(shipped_model),)))
-    model = await engine.load("tiny")
+    model = await loaded(engine)
     async with engine.generate(Generation("tiny", model.tokenize("x = "), LONG, GREEDY)) as items:
         await anext(aiter(items))
         closing = asyncio.create_task(engine.close())
@@ -287,3 +293,37 @@ async def test_closing_ends_what_runs_with_an_error(shipped_model: Path) -> None
             async for _ in items:
                 pass
         await closing
+
+
+async def test_load_goes_on_when_who_asked_has_left(shipped_model: Path) -> None:
+    """A cancelled request must neither lose a model that is half in memory nor make the next one load it again."""
+    made = 0
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(one: ModelRow, path: Path) -> LlamaModel:
+        nonlocal made
+        made += 1
+        begun.set()
+        assert go_on.wait(30)
+        return LlamaModel(one, str(path), slots=1, threads=2, max_context=64)
+
+    metrics = InferenceMetrics(CollectorRegistry(), ["tiny"])
+    registry = ModelRegistry(
+        Manifest(store=shipped_model.parent, models=(row(shipped_model),)),
+        make=slow,
+        memory_needed=lambda _: 0,
+        metrics=metrics,
+        available_memory=lambda: 1 << 40,
+        reserve_bytes=0,
+    )
+    first = asyncio.create_task(registry.get("tiny"))
+    await asyncio.to_thread(begun.wait, 30)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(registry.get("tiny"))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert (await second).row.id == "tiny"
+    assert (made, registry.loaded()) == (1, ("tiny",))
+    await registry.close()

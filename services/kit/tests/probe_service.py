@@ -55,15 +55,18 @@ def make() -> FastAPI:
             allowed_hosts=("cerebrum.example",),
         )
     )
-    ended, started = asyncio.Event(), asyncio.Event()
+    started = asyncio.Event()
+    ended = {name: asyncio.Event() for name in ("forever", "silent", "job")}
 
     @app.post("/echo")
     async def echo(body: Echo) -> dict[str, Any]:
         return body.model_dump()
 
     @app.get("/boom")
-    async def boom() -> None:
-        raise RuntimeError("the secret is hunter2")
+    async def boom(canary: str = "") -> None:
+        local = canary  # what a traceback with local variables would show
+        if local is not None:
+            raise RuntimeError("the secret is hunter2")
 
     @app.get("/refuse")
     async def refuse() -> EventStreamResponse:
@@ -92,9 +95,22 @@ def make() -> FastAPI:
             try:
                 yield events()
             finally:
-                ended.set()
+                if not fail_after:
+                    ended["forever"].set()
 
         return EventStreamResponse(opened, lifecycle=lifecycle, render_error=_error)
+
+    @app.get("/slow")
+    async def slow() -> EventStreamResponse:
+        """A stream that takes long to open, and then fails to."""
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
+            await asyncio.sleep(0.5)
+            raise Overloaded("no room")
+            yield
+
+        return EventStreamResponse(opened, lifecycle=lifecycle, render_error=_error, keep_alive_seconds=0.1)
 
     @app.get("/silent")
     async def silent() -> EventStreamResponse:
@@ -104,7 +120,10 @@ def make() -> FastAPI:
                 await asyncio.Event().wait()
                 yield b""
 
-            yield events()
+            try:
+                yield events()
+            finally:
+                ended["silent"].set()
 
         return EventStreamResponse(opened, lifecycle=lifecycle, render_error=_error, keep_alive_seconds=0.2)
 
@@ -115,7 +134,7 @@ def make() -> FastAPI:
             try:
                 await asyncio.Event().wait()
             finally:
-                ended.set()
+                ended["job"].set()
             return {}
 
         return JobResponse(work, lifecycle=lifecycle)
@@ -127,13 +146,13 @@ def make() -> FastAPI:
             await started.wait()
         return {"started": True}
 
-    @app.get("/ended")
-    async def was_ended() -> dict[str, bool]:
-        """Answers once a stream or a job was told to stop."""
+    @app.get("/ended/{name}")
+    async def was_ended(name: str) -> dict[str, str]:
+        """Answers once that stream or job was told to stop."""
         async with asyncio.timeout(10):
-            await ended.wait()
-        ended.clear()
-        return {"ended": True}
+            await ended[name].wait()
+        ended[name].clear()
+        return {"ended": name}
 
     return app
 
@@ -143,6 +162,6 @@ def _error(error: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    configure_logging("probe")
+    configure_logging("probe", os.environ.get("PROBE_LOG_LEVEL", "INFO"))
     limits = Limits(header_seconds=1.0, body_seconds=1.0, header_count=20, header_bytes=8192)
     run(make(), ServerOptions("127.0.0.1", 0, float(os.environ.get("PROBE_DRAIN", "1")), limits))

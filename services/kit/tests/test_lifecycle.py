@@ -33,17 +33,67 @@ def test_failure_in_mid_stream_is_an_error_event(probe: ServiceProcess) -> None:
     assert "hunter2" not in text
 
 
-@pytest.mark.parametrize("path", ["/forever", "/job", "/silent"])
-def test_work_ends_when_the_client_leaves(probe: ServiceProcess, path: str) -> None:
+@pytest.mark.parametrize("name", ["forever", "job", "silent"])
+def test_work_ends_when_the_client_leaves(probe: ServiceProcess, name: str) -> None:
     with RawClient(probe.port) as client:
-        client.send(request(path, method="GET"))
-        if path != "/job":
+        client.send(request(f"/{name}", method="GET"))
+        if name == "job":
+            with RawClient(probe.port) as other:
+                other.send(request("/started", method="GET"))
+                assert other.answer().status == 200
+        else:
             client.read_until(b"\r\n\r\n")
-    if path == "/silent":
-        return  # nothing to observe but that the process goes on
     with RawClient(probe.port) as client:
-        client.send(request("/ended", method="GET"))
-        assert client.answer().json() == {"ended": True}
+        client.send(request(f"/ended/{name}", method="GET"))
+        assert client.answer().json() == {"ended": name}
+
+
+def test_stream_that_takes_long_to_open_shows_life_and_fails_by_an_event(probe: ServiceProcess) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request("/slow", method="GET", headers=("Connection: close",)))
+        text = client.read_to_end().decode()
+    assert text.startswith("HTTP/1.1 200")
+    assert ": keep-alive\n\n" in text
+    assert '"code":"overloaded"' in text
+
+
+def test_pipelined_request_is_not_read_and_the_first_answer_stays_whole(probe: ServiceProcess) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request("/forever?fail_after=200", method="GET"))
+        client.read_until(b'"count":3')
+        # Half a request, whose deadline would come in the middle of the stream.
+        client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        text = client.read_to_end().decode()
+    assert "HTTP/1.1" not in text
+    assert '"count":200' in text
+    assert text.endswith("0\r\n\r\n")
+
+
+def test_two_requests_in_one_packet_are_one_answer_and_the_end(probe: ServiceProcess) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request("/health", method="GET") + request("/health", method="GET"))
+        assert client.answer().status == 200
+        assert client.is_closed()
+
+
+def test_client_that_leaves_with_a_pipelined_request_stops_the_first(probe: ServiceProcess) -> None:
+    with RawClient(probe.port) as client:
+        client.send(request("/forever", method="GET"))
+        client.read_until(b'"count":3')
+        client.send(request("/health", method="GET"))
+    with RawClient(probe.port) as client:
+        client.send(request("/ended/forever", method="GET"))
+        assert client.answer().json() == {"ended": "forever"}
+
+
+def test_locals_are_in_no_traceback_even_at_debug() -> None:
+    with running(PROBE, {"PROBE_LOG_LEVEL": "DEBUG"}) as service:
+        with RawClient(service.port) as client:
+            client.send(request("/boom?canary=hunter3", method="GET"))
+            assert client.answer().status == 500
+        assert service.terminate() == 0
+        assert "RuntimeError" in service.log
+        assert "hunter3" not in service.log
 
 
 def test_silence_is_filled_with_comments(probe: ServiceProcess) -> None:

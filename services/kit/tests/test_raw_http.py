@@ -127,9 +127,10 @@ def test_slow_headers_are_cut_with_a_408(probe: ServiceProcess) -> None:
 
 def test_slow_body_is_cut_with_a_408(probe: ServiceProcess) -> None:
     with RawClient(probe.port) as client:
-        client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        head = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: mine-1\r\nContent-Length: 100\r\n\r\n{"
+        client.send(head)
         answer = client.answer()
-        assert (answer.status, answer.code) == (408, "request_timeout")
+        assert (answer.status, answer.code, answer.headers["x-request-id"]) == (408, "request_timeout", "mine-1")
         assert client.is_closed()
 
 
@@ -180,6 +181,14 @@ def test_declared_body_over_the_cap_is_refused_before_it_is_sent(probe: ServiceP
         answer = client.answer()
         assert (answer.status, answer.code) == (413, "prompt_too_large")
         assert client.is_closed()
+
+
+def test_client_that_is_still_sending_gets_the_refusal_and_no_reset(probe: ServiceProcess) -> None:
+    body = b"x" * 8_000_000
+    with RawClient(probe.port) as client:
+        client.send(request("/echo", body))
+        answer = client.answer()
+        assert (answer.status, answer.code) == (413, "prompt_too_large")
 
 
 def test_chunked_body_is_counted_while_it_is_read(probe: ServiceProcess) -> None:

@@ -55,8 +55,11 @@ class EdgeClient:
             for chunk in response.iter_bytes():
                 for event in decoder.feed(chunk):
                     payload = json.loads(event.data)
+                    if not isinstance(payload, dict):
+                        raise ValueError("an event that is no object")
                     if payload.get("error"):
-                        raise EdgeFailure(_explain(payload["error"]))
+                        error = payload["error"]
+                        raise EdgeFailure(_explain(error if isinstance(error, dict) else {"message": error}))
                     yield payload
                     if payload.get("done"):
                         return
@@ -68,6 +71,8 @@ class EdgeClient:
             return
         try:
             error = response.json()["error"]
+            if not isinstance(error, dict):
+                raise TypeError
         except (ValueError, KeyError, TypeError):
             raise EdgeFailure(f"{self._url} answered {response.status_code}, which is no answer of an edge") from None
         wait = response.headers.get("retry-after")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cerebrum_cli import __version__
@@ -57,7 +58,7 @@ def ask(
             if event.get("done"):
                 sys.stdout.write("\n")
                 sys.stdout.flush()
-                Console(stderr=True, soft_wrap=True).print(_receipt(event), style="dim", highlight=False)
+                Console(stderr=True, soft_wrap=True).print(_receipt(event), style="dim", highlight=False, markup=False)
             else:
                 sys.stdout.write(event["token"])
                 sys.stdout.flush()
@@ -112,7 +113,7 @@ def _services(facts: dict[str, Any]) -> Table:
         health["status"],
         health["release"],
         _duration(health["uptime"]),
-        health["problem"]
+        escape(health["problem"] or "")
         or f"{stats['requests_active']} active, {stats['requests_waiting']} waiting, {stats['memory_mb']} MB",
     )
     if "health" in backend:
@@ -122,10 +123,10 @@ def _services(facts: dict[str, Any]) -> Table:
             remote["status"],
             remote["release"],
             _duration(remote["uptime"]),
-            remote["problem"] or f"{backend['round_trip_ms']} ms away",
+            escape(remote["problem"] or "") or f"{backend['round_trip_ms']} ms away",
         )
     else:
-        table.add_row("inference", "unreachable", "", "", backend["problem"])
+        table.add_row("inference", "unreachable", "", "", escape(backend["problem"]))
     return table
 
 

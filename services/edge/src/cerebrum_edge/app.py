@@ -24,9 +24,11 @@ from cerebrum_kit.app import AppOptions, build_app
 from cerebrum_kit.errors import CerebrumError
 from cerebrum_kit.keys import KeyRing
 from cerebrum_kit.lifecycle import Lifecycle
+from cerebrum_kit.logs import get_logger
 from cerebrum_kit.metrics import new_registry
 from cerebrum_kit.settings import credential
 
+log = get_logger(__name__)
 _PROBE_SECONDS = 10.0
 _START_PROBE_SECONDS = 0.5
 
@@ -63,7 +65,7 @@ def create_app(
             clock=clock,
             connect_timeout=settings.connect_timeout,
             idle_timeout=settings.idle_timeout,
-            fallback_key=settings.api_key.get_secret_value().strip() if settings.api_key else None,
+            fallback_key=settings.api_key.get_secret_value() if settings.api_key else None,
             transport=transport,
         )
         gate = Gate(
@@ -119,4 +121,8 @@ async def probe(upstream: Upstream) -> str | None:
 async def _watch(upstream: Upstream, lifecycle: Lifecycle) -> None:
     while True:
         await asyncio.sleep(_PROBE_SECONDS)
-        lifecycle.problem = await probe(upstream)
+        try:
+            lifecycle.problem = await probe(upstream)
+        except Exception:  # the watcher must outlive whatever it meets; the next probe tells the truth again
+            log.exception("probe failed")
+            lifecycle.problem = f"backend {upstream.backend.name}: the probe failed"

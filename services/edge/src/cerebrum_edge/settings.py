@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -29,7 +30,11 @@ class Backend(BaseModel):
     @field_validator("url")
     @classmethod
     def _address(cls, value: str) -> str:
-        if not _URL.fullmatch(value):
+        try:
+            parsed = httpx.URL(value) if _URL.fullmatch(value) else None
+        except httpx.InvalidURL:
+            parsed = None
+        if parsed is None or not parsed.host:
             raise ValueError("write http://HOST:PORT, without a path or a password")
         return value.rstrip("/")
 
@@ -70,6 +75,16 @@ class EdgeSettings(ServiceSettings):
     # Silence of a backend, its keep-alive comments included (every 15 s), after which it counts as dead.
     idle_timeout: float = Field(60.0, gt=0, le=3600)
     max_prompt_chars: int = Field(400_000, ge=1)
+
+    @field_validator("api_key")
+    @classmethod
+    def _one_word(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        words = value.get_secret_value().split()
+        if len(words) != 1 or not words[0].isascii():
+            raise ValueError("expected one key, ASCII")
+        return SecretStr(words[0])
 
     @model_validator(mode="before")
     @classmethod

@@ -120,12 +120,12 @@ async def self_check(engine: Engine, model: str) -> str | None:
     the problem from the service's status and refuses the release.
     """
     try:
-        loaded = await engine.load(model)
-        asked = Generation(model, loaded.tokenize("def "), 1, Sampling(temperature=0), request_id="self-check")
-        async with engine.generate(asked) as items:
-            async for item in items:
-                if isinstance(item, Finish):
-                    return None
+        async with engine.use(model) as loaded:
+            asked = Generation(model, loaded.tokenize("def "), 1, Sampling(temperature=0), request_id="self-check")
+            async with engine.generate(asked) as items:
+                async for item in items:
+                    if isinstance(item, Finish):
+                        return None
     except CerebrumError as exc:
         log.error("self-check failed", model=model, reason=exc.message)
         return f"model {model}: {exc.message}"

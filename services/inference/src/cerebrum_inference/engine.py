@@ -117,8 +117,8 @@ Generated = AsyncIterator[Piece | Finish]
 
 
 class Engine(Protocol):
-    async def load(self, model: str) -> LoadedModel:
-        """The model, loaded now if it was not. Raises ModelNotFound or Overloaded."""
+    def use(self, model: str) -> AbstractAsyncContextManager[LoadedModel]:
+        """The model, loaded now if it was not, and kept while the block runs. Raises ModelNotFound or Overloaded."""
 
     async def unload(self, model: str) -> bool:
         """Frees a model; False where it was not loaded. Raises Overloaded while it generates."""

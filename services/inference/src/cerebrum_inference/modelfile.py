@@ -37,7 +37,7 @@ def check(row: ModelRow, path: Path, *, verify_hash: bool) -> None:
                 if found != row.sha256:
                     raise ModelFileError(f"{path.name} has sha256 {found}; the manifest says {row.sha256}")
     except OSError as exc:
-        raise ModelFileError(f"{path}: {exc.strerror}") from exc
+        raise ModelFileError(f"{path.name}: {exc.strerror}") from exc
 
 
 def check_header(head: bytes, name: str) -> None:

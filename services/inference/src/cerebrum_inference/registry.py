@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cerebrum_inference import modelfile
@@ -60,7 +61,8 @@ class ModelRegistry:
         self._reserve = reserve_bytes
         self._models: dict[str, LlamaModel] = {}
         self._verified: dict[str, tuple[int, int, int]] = {}
-        self._loading = asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._loads: dict[str, asyncio.Task[LlamaModel]] = {}
 
     @property
     def rows(self) -> tuple[ModelRow, ...]:
@@ -88,12 +90,27 @@ class ModelRegistry:
         found = self._models.get(model)
         if found is not None:
             return found
-        async with self._loading:
-            found = self._models.get(model)  # somebody else may have loaded it meanwhile
-            return found if found is not None else await self._load(row)
+        # The load belongs to the registry, not to who asked first: it goes on when that client leaves, and the next
+        # one finds it under way instead of beginning another.
+        load = self._loads.get(model)
+        if load is None:
+            load = self._loads[model] = asyncio.create_task(self._load(row))
+            load.add_done_callback(lambda _: self._loads.pop(model, None))
+            load.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be left to ask
+        return await asyncio.shield(load)
+
+    @asynccontextmanager
+    async def use(self, model: str) -> AsyncIterator[LlamaModel]:
+        """The model, loaded now if need be, and not unloaded while the block runs."""
+        found = await self.get(model)
+        found.users += 1
+        try:
+            yield found
+        finally:
+            found.users -= 1
 
     async def unload(self, model: str) -> bool:
-        async with self._loading:
+        async with self._turn:
             found = self._models.get(model)
             if found is None:
                 return False
@@ -106,11 +123,16 @@ class ModelRegistry:
             return True
 
     async def close(self) -> None:
+        await asyncio.gather(*self._loads.values(), return_exceptions=True)
         for model in list(self._models.values()):
             await asyncio.to_thread(model.close)
         self._models.clear()
 
     async def _load(self, row: ModelRow) -> LlamaModel:
+        async with self._turn:  # one after the other: what is free is only known when the last one is in
+            return await self._load_now(row)
+
+    async def _load_now(self, row: ModelRow) -> LlamaModel:
         available, needed = self._available_memory(), self._memory_needed(row)
         if needed + self._reserve > available:
             raise Overloaded(

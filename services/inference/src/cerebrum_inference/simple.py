@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from cerebrum_inference.engine import (
     Finish,
@@ -104,8 +104,8 @@ class SimpleEngine:
         """How many generations wait for a slot."""
         return len(self._waiting)
 
-    async def load(self, model: str) -> LoadedModel:
-        return await self._registry.get(model)
+    def use(self, model: str) -> AbstractAsyncContextManager[LoadedModel]:
+        return self._registry.use(model)
 
     async def unload(self, model: str) -> bool:
         return await self._registry.unload(model)
@@ -136,28 +136,24 @@ class SimpleEngine:
 
     @asynccontextmanager
     async def generate(self, generation: Generation) -> AsyncIterator[Generated]:
-        model = await self._registry.get(generation.model)
-        job = _Job(generation, model, asyncio.get_running_loop())
-        self._enqueue(job)
-        try:
-            yield self._items(job)
-        finally:
-            job.cancelled = True
-            with self._wake:
-                if job in self._waiting:
-                    self._waiting.remove(job)
-                    job.ended.set()
-                    self._metrics.queue.set(len(self._waiting))
-            await job.ended.wait()
-            model.users -= 1
+        async with self._registry.use(generation.model) as model:
+            job = _Job(generation, model, asyncio.get_running_loop())
+            self._enqueue(job)
+            try:
+                yield self._items(job)
+            finally:
+                job.cancelled = True
+                with self._wake:
+                    if job in self._waiting:
+                        self._waiting.remove(job)
+                        job.ended.set()
+                        self._metrics.queue.set(len(self._waiting))
+                await job.ended.wait()
 
     async def close(self) -> None:
         with self._wake:
             self._closing = True
             self._wake.notify_all()
-        for slot in self._slots:
-            if slot.job is not None:
-                slot.job.cancelled = True
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
         await self._registry.close()
@@ -179,7 +175,6 @@ class SimpleEngine:
                 self._metrics.refused.inc()
                 wait = self._mean_seconds * (ahead + 1) / len(self._slots)
                 raise Overloaded(f"All {len(self._slots)} slots are busy and {ahead} requests wait.", retry_after=wait)
-            job.model.users += 1
             self._waiting.append(job)
             self._metrics.queue.set(len(self._waiting))
             self._wake.notify()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -22,6 +24,9 @@ from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.metrics import HttpMetrics
 from cerebrum_kit.middleware.boundary import ErrorMiddleware, ObserveMiddleware, RequestIdMiddleware
 from cerebrum_kit.middleware.guards import AuthMiddleware, BodyLimitMiddleware, HostMiddleware, Network
+
+_FIELD = re.compile(r"[A-Za-z0-9_]+")
+_TYPE_NAMES = frozenset({"str", "int", "float", "bool"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ async def _raise_validation(_request: Request, exc: Exception) -> Response:
     """Names the first field at fault. Never repeats the input: it may be a prompt, and NaN is no JSON."""
     assert isinstance(exc, RequestValidationError)
     first: ErrorDetails = exc.errors()[0]
-    path = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
+    path = ".".join(itertools.takewhile(_is_field, map(str, first["loc"][1:])))
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         raise InvalidRequest(f"The body is not valid JSON: {first.get('ctx', {}).get('error', message)}.") from None
@@ -98,6 +103,11 @@ async def _raise_validation(_request: Request, exc: Exception) -> Response:
     more = len(exc.errors()) - 1
     tail = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
     raise UnprocessableRequest(f"{path or 'body'}: {message}{tail}", param=path or None) from None
+
+
+def _is_field(part: str) -> bool:
+    """Whether a part of an error's location is a field or an index; behind a union come the validator's own words."""
+    return bool(_FIELD.fullmatch(part)) and part not in _TYPE_NAMES
 
 
 def _add_probes(app: FastAPI, options: AppOptions) -> None:

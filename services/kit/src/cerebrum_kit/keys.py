@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cerebrum_kit.errors import ConfigurationError
+from cerebrum_kit.logs import get_logger
 
+log = get_logger(__name__)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -108,7 +110,7 @@ class KeyRing:
         try:
             stat = self._path.stat()
         except OSError as exc:
-            self.problem = f"{self._path}: {exc.strerror}"
+            self._keep_last_good(f"{self._path}: {exc.strerror}")
             return
         if (stat.st_mtime_ns, stat.st_size, stat.st_ino) != self._stamp:
             self._read()
@@ -119,12 +121,19 @@ class KeyRing:
             stat = self._path.stat()
             keys = parse_keys(self._path.read_text(encoding="utf-8"), source=str(self._path))
         except OSError as exc:
-            self.problem = f"{self._path}: {exc.strerror}"
-        except (KeyFileError, UnicodeDecodeError) as exc:
-            self.problem = str(exc)
+            self._keep_last_good(f"{self._path}: {exc.strerror}")
+        except UnicodeDecodeError:
+            self._keep_last_good(f"{self._path}: not a text file")
+        except KeyFileError as exc:
+            self._keep_last_good(str(exc))
         else:
             self._stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             self._keys, self.problem = (*keys, *self._extra), None
+
+    def _keep_last_good(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("key file cannot be used; the keys before stay valid", reason=problem)
+        self.problem = problem
 
 
 def read_plain_key(path: Path) -> str:

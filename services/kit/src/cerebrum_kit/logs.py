@@ -39,7 +39,8 @@ def configure_logging(service: str, level: str = "INFO", *, stream: TextIO | Non
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         add_service,
         _add_request_id,
-        structlog.processors.dict_tracebacks if level.upper() == "DEBUG" else structlog.processors.format_exc_info,
+        # Text, and never structlog's dictionaries: those hold the frames' local variables, prompts among them.
+        structlog.processors.format_exc_info,
     ]
     structlog.configure(
         processors=[

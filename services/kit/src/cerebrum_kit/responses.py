@@ -79,8 +79,9 @@ class JobResponse(Response):
 class EventStreamResponse(Response):
     """A stream of server-sent events.
 
-    `open_stream` is entered before the first byte is sent, so that an error there still becomes an HTTP status. After
-    that an error becomes the dialect's own error event: a stream that fails never ends like one that is whole.
+    `open_stream` is entered before the first byte is sent, so that an error there still becomes an HTTP status, unless
+    it takes longer than a keep-alive. After that an error becomes the dialect's own error event: a stream that fails
+    never ends like one that is whole.
 
     Args:
         render_error: the event that ends the stream on an error.
@@ -125,31 +126,42 @@ class EventStreamResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _run(self, send: Send) -> None:
-        async with self._open() as events:
-            headers = [
-                (b"content-type", b"text/event-stream; charset=utf-8"),
-                (b"cache-control", b"no-store"),
-                (b"x-accel-buffering", b"no"),
-                *self._extra,
-            ]
-            self._started = True
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            beat = asyncio.ensure_future(self._beat(send))
-            try:
+        self._last_sent = asyncio.get_running_loop().time()
+        beat = asyncio.ensure_future(self._beat(send))
+        try:
+            async with self._open() as events:
+                await self._start(send)
                 async for chunk in events:
                     self._last_sent = asyncio.get_running_loop().time()
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            finally:
-                beat.cancel()
-                await asyncio.gather(beat, return_exceptions=True)
+        finally:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+
+    async def _start(self, send: Send) -> None:
+        if self._started:
+            return
+        self._started = True
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+            *self._extra,
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _beat(self, send: Send) -> None:
+        """Fills silence.
+
+        Where it is long before the stream has opened (a model that loads), the answer begins all the same: whoever
+        waits must know that somebody works, and an error then comes as an event.
+        """
         loop = asyncio.get_running_loop()
-        self._last_sent = loop.time()
         while True:
             silence = loop.time() - self._last_sent
             if silence >= self._keep_alive:
                 self._last_sent = loop.time()
+                await self._start(send)
                 await send({"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True})
             else:
                 await asyncio.sleep(self._keep_alive - silence)

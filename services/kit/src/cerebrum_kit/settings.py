@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from cerebrum_kit.errors import ConfigurationError
 
+# A URL with a password in it is refused, and must not be repeated with it.
+_PASSWORD = re.compile(r"//[^/@\s]*@")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -87,7 +90,7 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> tuple[S, lis
     prefix = cls.model_config["env_prefix"]
     notes = []
     for alias in cls.aliases:
-        if alias.old in given and alias.new not in given:
+        if given.get(alias.old, "") != "" and alias.new not in given:
             given[alias.new] = alias.convert(given[alias.old])
             notes.append(f"{alias.old} is deprecated; use {alias.new}")
     notes += [f"{name} has no effect in this version" for name in cls.without_effect if name in given]
@@ -101,7 +104,11 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> tuple[S, lis
     try:
         settings = cls.model_validate(values)
     except ValidationError as exc:
-        problems += [_problem(cls, prefix, error, given) for error in exc.errors()]
+        errors = exc.errors()
+        inner = {error["loc"][0] for error in errors if len(error["loc"]) > 1}
+        # A list that is empty because its only item was refused has one problem, not two.
+        real = [error for error in errors if len(error["loc"]) != 1 or error["loc"][0] not in inner]
+        problems += [_problem(cls, prefix, error, given) for error in real]
     if problems:
         raise BadSettings("\n".join(problems))
     return settings, notes
@@ -140,5 +147,6 @@ def _problem(cls: type[ServiceSettings], prefix: str, error: ErrorDetails, given
     inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"][1:])
     message = error["msg"].removeprefix("Value error, ")
     secret = field in cls.model_fields and "SecretStr" in str(cls.model_fields[field].annotation)
-    shown = "" if secret or name not in given else f" (given: {given[name]!r})"
+    value = error["input"] if inner else given.get(name)
+    shown = "" if secret or not isinstance(value, str) else f" (given: {_PASSWORD.sub('//***@', value)!r})"
     return f"{name}{inner}: {message}{shown}"

@@ -16,11 +16,15 @@ from cerebrum_edge.settings import Backend
 from cerebrum_kit import sse
 from cerebrum_kit.errors import CerebrumError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from cerebrum_kit.keys import KeyFileError, read_plain_key
+from cerebrum_kit.logs import get_logger
 from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.settings import credential
 
+log = get_logger(__name__)
 _LISTING_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
+# For what a backend answers at once, whatever it is doing; only generations may be silent for longer.
+_SHORT_SECONDS = 5.0
 
 
 class Upstream:
@@ -55,23 +59,32 @@ class Upstream:
         )
         self._listing: tuple[ModelInfo, ...] = ()
         self._listed_at: float | None = None
-        self._listing_lock = asyncio.Lock()
+        self._listing_task: asyncio.Task[tuple[ModelInfo, ...]] | None = None
         self.available = False
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def models(self, *, fresh: bool = False) -> tuple[ModelInfo, ...]:
-        """The backend's models, at most ten seconds old."""
-        async with self._listing_lock:
-            if fresh or self._listed_at is None or self._clock() - self._listed_at > _LISTING_SECONDS:
-                answer = await self._get("/v1/models")
-                try:
-                    self._listing = tuple(ModelInfo.parse(row) for row in answer["models"])
-                except (KeyError, TypeError, ValueError) as exc:
-                    raise UpstreamError("The backend's list of models is not one of ours.") from exc
-                self._listed_at = self._clock()
-        return self._listing
+        """The backend's models, at most ten seconds old. Callers that come together share one request and its end."""
+        if not fresh and self._listed_at is not None and self._clock() - self._listed_at <= _LISTING_SECONDS:
+            return self._listing
+        if self._listing_task is None:
+            task = self._listing_task = asyncio.create_task(self._list())
+            task.add_done_callback(lambda one: one.cancelled() or one.exception())  # whoever asked may have left
+        return await asyncio.shield(self._listing_task)
+
+    async def _list(self) -> tuple[ModelInfo, ...]:
+        try:
+            answer = await self._get("/v1/models")
+            try:
+                self._listing = tuple(ModelInfo.parse(row) for row in answer["models"])
+            except (KeyError, TypeError, ValueError, OverflowError) as exc:
+                raise UpstreamError("The backend's list of models is not one of ours.") from exc
+            self._listed_at = self._clock()
+            return self._listing
+        finally:
+            self._listing_task = None
 
     async def health(self) -> dict[str, Any]:
         """The backend's own `/health`."""
@@ -107,7 +120,7 @@ class Upstream:
 
     async def _get(self, path: str) -> dict[str, Any]:
         with self._translated():
-            response = await self._client.get(path, headers=self._headers())
+            response = await self._client.get(path, headers=self._headers(), timeout=_SHORT_SECONDS)
             if response.status_code != 200:
                 raise error_from_answer(response.status_code, response.content, response.headers)
             try:
@@ -124,8 +137,9 @@ class Upstream:
             try:
                 headers["x-api-key"] = read_plain_key(credential(self.backend.api_key_file))
             except KeyFileError as exc:
+                log.warning("key cannot be read", backend=self.backend.name, reason=str(exc))
                 raise UpstreamUnavailable(
-                    f"The key for backend {self.backend.name} cannot be read: {exc}.", retry_after=_RETRY_SECONDS
+                    f"The key for backend {self.backend.name} cannot be read.", retry_after=_RETRY_SECONDS
                 ) from exc
         elif self._fallback_key is not None:
             headers["x-api-key"] = self._fallback_key

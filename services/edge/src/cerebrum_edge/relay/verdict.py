@@ -8,12 +8,16 @@ from typing import Any
 
 from cerebrum_kit.errors import (
     CerebrumError,
+    InvalidRequest,
+    ModelNotFound,
     Overloaded,
+    PromptTooLarge,
     UpstreamError,
     error_for_code,
-    error_for_status,
 )
 
+# What a backend of ours says of the request itself. Any other 4xx is between the edge and whatever answered it.
+_CLIENTS_OWN = (InvalidRequest, ModelNotFound, PromptTooLarge)
 _DEFAULT_RETRY = 5.0
 _LONGEST_RETRY = 600.0
 
@@ -21,8 +25,8 @@ _LONGEST_RETRY = 600.0
 def error_from_answer(status: int, body: bytes, headers: Mapping[str, str]) -> CerebrumError:
     """The error that stands for a backend's answer other than 200.
 
-    The client's own faults (400, 404, 413, 422) are passed on with the backend's words; a refused key is the
-    operator's matter and no fault of the client; 503 keeps its `Retry-After`.
+    What is wrong with the request itself is passed on with the backend's words; a refused key, or a 4xx that no backend
+    of ours sends, is the operator's matter and no fault of the client; 503 keeps its `Retry-After`.
     """
     try:
         payload = json.loads(body)
@@ -42,12 +46,8 @@ def error_from_payload(payload: Any, *, status: int | None = None, retry_after: 
         return UpstreamError("The backend refused the edge's key or address.")
     if status == 503:
         return Overloaded(message, retry_after=_seconds(retry_after))
-    if 400 <= status < 500:
-        return (
-            error_for_status(status, message, param=fields.get("param"))
-            if cls is None
-            else cls(message, param=fields.get("param"))
-        )
+    if cls in _CLIENTS_OWN and 400 <= status < 500:
+        return cls(message, param=fields.get("param"))
     return UpstreamError(message)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,8 +21,9 @@ from cerebrum_inference.api.common import (
     describe,
     generation,
     pieces_with_text,
+    prepared,
 )
-from cerebrum_inference.engine import Finish, Generation
+from cerebrum_inference.engine import Finish, Generation, LoadedModel
 from cerebrum_kit import sse
 from cerebrum_kit.errors import CerebrumError, Overloaded, render_openai
 from cerebrum_kit.request_id import current_request_id
@@ -35,6 +37,9 @@ class InferenceRequest(SamplingFields):
     prompt: Annotated[Text, Field(min_length=1)]
     model: str | None = None
     max_tokens: int = Field(DEFAULT_MAX_TOKENS, ge=1, le=1_048_576)
+
+    def generation(self, model: LoadedModel) -> Generation:
+        return generation(model, model.tokenize(self.prompt), self, self.max_tokens)
 
 
 class TokenizeRequest(RequestModel):
@@ -69,9 +74,8 @@ async def infer(body: InferenceRequest, deps: Deps) -> JobResponse:
 
     async def work() -> dict[str, Any]:
         started = time.monotonic()
-        model = await deps.engine.load(body.model or deps.default_model)
-        asked = generation(model, model.tokenize(body.prompt), body, body.max_tokens)
-        result = await collect(deps.engine, asked)
+        async with prepared(deps, body.model, body.generation) as asked:
+            result = await collect(deps.engine, asked)
         return {"text": result.text, **summary(asked, result.finish, time.monotonic() - started)}
 
     return JobResponse(work, lifecycle=deps.lifecycle)
@@ -84,9 +88,7 @@ async def infer_stream(body: InferenceRequest, deps: Deps) -> EventStreamRespons
     @asynccontextmanager
     async def open_stream() -> AsyncIterator[AsyncIterator[bytes]]:
         started = time.monotonic()
-        model = await deps.engine.load(body.model or deps.default_model)
-        asked = generation(model, model.tokenize(body.prompt), body, body.max_tokens)
-        async with deps.engine.generate(asked) as items:
+        async with prepared(deps, body.model, body.generation) as asked, deps.engine.generate(asked) as items:
 
             async def events() -> AsyncIterator[bytes]:
                 async for item, total in pieces_with_text(items):
@@ -135,8 +137,9 @@ async def slots(deps: Deps) -> dict[str, Any]:
 async def load(model: str, deps: Deps) -> JobResponse:
     async def work() -> dict[str, Any]:
         started = time.monotonic()
-        loaded = await deps.engine.load(model)
-        return {"model": loaded.row.id, "context": loaded.context, "seconds": round(time.monotonic() - started, 3)}
+        async with deps.engine.use(model) as loaded:
+            seconds = round(time.monotonic() - started, 3)
+            return {"model": loaded.row.id, "context": loaded.context, "seconds": seconds}
 
     return JobResponse(work, lifecycle=deps.lifecycle)
 
@@ -162,8 +165,8 @@ async def cleanup(deps: Deps) -> dict[str, Any]:
 @router.post("/v1/tokenize")
 async def tokenize(body: TokenizeRequest, deps: Deps) -> JobResponse:
     async def work() -> dict[str, Any]:
-        model = await deps.engine.load(body.model or deps.default_model)
-        tokens = model.tokenize(body.text)
-        return {"model": model.row.id, "tokens": tokens, "count": len(tokens)}
+        async with deps.engine.use(body.model or deps.default_model) as model:
+            tokens = await asyncio.to_thread(model.tokenize, body.text)
+            return {"model": model.row.id, "tokens": tokens, "count": len(tokens)}
 
     return JobResponse(work, lifecycle=deps.lifecycle)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,17 +19,19 @@ from pydantic import Field
 from cerebrum_inference.api.common import (
     DEFAULT_MAX_TOKENS,
     Deps,
+    Prepare,
     Resources,
     SamplingFields,
     collect,
     generation,
     pieces_with_text,
+    prepared,
 )
 from cerebrum_inference.engine import Finish, Generation, LoadedModel
 from cerebrum_kit import sse
 from cerebrum_kit.errors import CerebrumError, InvalidRequest, render_openai
 from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.responses import EventStreamResponse, JobResponse
+from cerebrum_kit.responses import EventStreamResponse, JobResponse, OpenStream
 from cerebrum_kit.text import RequestModel, Text
 
 router = APIRouter()
@@ -158,41 +160,34 @@ class _ChatShape:
 _Shape = _CompletionShape | _ChatShape
 
 
-def _answer(
-    body: OpenAIFields, deps: Resources, prompt: Callable[[LoadedModel], Generation], shape: _Shape
-) -> JobResponse | EventStreamResponse:
-    async def prepare() -> Generation:
-        return prompt(await deps.engine.load(body.model or deps.default_model))
-
+def _answer(body: OpenAIFields, deps: Resources, prompt: Prepare, shape: _Shape) -> JobResponse | EventStreamResponse:
     if body.stream:
         return EventStreamResponse(
-            _stream(deps, prepare, shape, usage=body.wants_usage),
+            _stream(body, deps, prompt, shape),
             lifecycle=deps.lifecycle,
             render_error=_error_event,
         )
 
     async def work() -> dict[str, Any]:
-        asked = await prepare()
-        result = await collect(deps.engine, asked)
+        async with prepared(deps, body.model, prompt) as asked:
+            result = await collect(deps.engine, asked)
         choice = {"index": 0, **shape.choice(result.text), "logprobs": None, "finish_reason": result.finish.reason}
         return {**_head(shape.whole, shape, asked), "choices": [choice], "usage": _usage(result.finish)}
 
     return JobResponse(work, lifecycle=deps.lifecycle)
 
 
-def _stream(deps: Resources, prepare: Any, shape: _Shape, *, usage: bool) -> Any:
+def _stream(body: OpenAIFields, deps: Resources, prompt: Prepare, shape: _Shape) -> OpenStream:
     @asynccontextmanager
     async def open_stream() -> AsyncIterator[AsyncIterator[bytes]]:
-        asked: Generation = await prepare()
-        head = _head(shape.chunk, shape, asked)
-        if usage:
-            head["usage"] = None
+        async with prepared(deps, body.model, prompt) as asked, deps.engine.generate(asked) as items:
+            head = _head(shape.chunk, shape, asked)
+            if body.wants_usage:
+                head["usage"] = None
 
-        def event(choice: dict[str, Any], reason: str | None = None) -> bytes:
-            row = {"index": 0, **choice, "logprobs": None, "finish_reason": reason}
-            return sse.encode_json({**head, "choices": [row]})
-
-        async with deps.engine.generate(asked) as items:
+            def event(choice: dict[str, Any], reason: str | None = None) -> bytes:
+                row = {"index": 0, **choice, "logprobs": None, "finish_reason": reason}
+                return sse.encode_json({**head, "choices": [row]})
 
             async def events() -> AsyncIterator[bytes]:
                 if shape.opening is not None:
@@ -200,7 +195,7 @@ def _stream(deps: Resources, prepare: Any, shape: _Shape, *, usage: bool) -> Any
                 async for item, _ in pieces_with_text(items):
                     if isinstance(item, Finish):
                         yield event(shape.delta(""), item.reason)
-                        if usage:
+                        if body.wants_usage:
                             yield sse.encode_json({**head, "choices": [], "usage": _usage(item)})
                         yield sse.DONE
                     else:

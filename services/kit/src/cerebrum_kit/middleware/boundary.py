@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -83,6 +85,26 @@ class ObserveMiddleware:
                 )
 
 
+# What a refused client may still send. Closing with unread data resets the connection, and a client that was busy
+# sending would see the reset instead of the answer.
+_DISCARD_BYTES = 16 * 1024 * 1024
+_DISCARD_SECONDS = 2.0
+_DISCARD_SILENCE = 0.25  # a client that sends nothing for so long is not busy sending
+
+
+async def _discard(receive: Receive) -> None:
+    """Reads the rest of a request's body while it comes, up to a bound in size and time."""
+    left, loop = _DISCARD_BYTES, asyncio.get_running_loop()
+    give_up = loop.time() + _DISCARD_SECONDS
+    with contextlib.suppress(TimeoutError):
+        while left > 0:
+            async with asyncio.timeout_at(min(give_up, loop.time() + _DISCARD_SILENCE)):
+                message = await receive()
+            left -= len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
+
+
 class ErrorMiddleware:
     """Turns whatever is raised inside into the dialect's error, as long as no response has started."""
 
@@ -94,15 +116,26 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
+        started, body_read = False, False
 
         async def watch(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
 
+        async def watched_receive() -> Message:
+            nonlocal body_read
+            message = await receive()
+            body_read = body_read or not message.get("more_body", False)
+            return message
+
+        async def respond(error: CerebrumError) -> None:
+            if not body_read and not any(name == b"expect" for name, _ in scope["headers"]):
+                await _discard(watched_receive)
+            await self._respond(error, scope, receive, send)
+
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, watched_receive, watch)
         except ClientDisconnect:
             scope["cerebrum.outcome"] = "disconnected"
         except CerebrumError as exc:
@@ -110,12 +143,12 @@ class ErrorMiddleware:
                 raise
             if exc.status >= 500:
                 log.warning("request failed", code=exc.code, reason=exc.message)
-            await self._respond(exc, scope, receive, send)
+            await respond(exc)
         except Exception:
             log.exception("unexpected error")
             if started:
                 raise
-            await self._respond(Internal(), scope, receive, send)
+            await respond(Internal())
 
     async def _respond(self, error: CerebrumError, scope: Scope, receive: Receive, send: Send) -> None:
         scope["cerebrum.outcome"] = error.code

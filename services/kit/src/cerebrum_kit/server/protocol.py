@@ -51,6 +51,7 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
         _header_size = 0  # of the headers that are parsed
         _head_bytes = 0  # received since the head began, as long as it has no end
         _in_head = False
+        _pipelined = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
@@ -61,7 +62,10 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if self._refusal is not None or self.transport.is_closing():
+            if self._refusal is not None or self._pipelined or self.transport.is_closing():
+                return
+            if self._is_answering():
+                self._refuse_pipelining()
                 return
             if self._deadline is None and (self.cycle is None or not self.cycle.more_body):
                 # The first byte of a further request; without its end there is no message to count from.
@@ -74,6 +78,9 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
                     self.send_400_response("")
 
         def on_message_begin(self) -> None:
+            if self._is_answering():
+                self._refuse_pipelining()
+                raise _Refused
             super().on_message_begin()
             self._header_size, self._head_bytes, self._in_head = 0, 0, True
 
@@ -103,14 +110,30 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
                 # Answered before the body ended: what still comes belongs to nobody.
                 self.transport.close()
 
+        def _is_answering(self) -> bool:
+            """Whether a request has come whole and its answer has not gone out whole."""
+            return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+
+        def _refuse_pipelining(self) -> None:
+            """A further request before the answer: nobody needs it, and uvicorn would lose the first one's disconnect.
+
+            It is not read; the connection closes behind the answer that is on its way (RFC 9112, 9.3.2).
+            """
+            self._pipelined = True
+            self.cycle.keep_alive = False
+            self._clear_deadline()
+
         def send_400_response(self, msg: str) -> None:
+            if self._pipelined:
+                return
             error = self._refusal or InvalidRequest("This is not a valid HTTP/1.1 request.")
             self._refusal = error
             self._clear_deadline()
             if self.cycle is not None and not self.cycle.response_complete and self.cycle.response_started:
                 self.transport.close()  # in the middle of a response there is no place for another
                 return
-            identifier = request_id.accept_or_make(None)
+            given = next((value for name, value in self.headers or [] if name == b"x-request-id"), None)
+            identifier = request_id.accept_or_make(given)
             log.info("connection refused", code=error.code, reason=error.message, request_id=identifier)
             body = json.dumps(render_openai(error, identifier)).encode()
             phrase = http.HTTPStatus(error.status).phrase
@@ -143,14 +166,9 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
             self._deadline = None
             if self.transport.is_closing():
                 return
-            if what == "its headers":
-                if self.cycle is not None and not self.cycle.response_complete:
-                    # Bytes of a further request while an answer is on its way: they wait for its end.
-                    self._set_deadline(seconds, what)
-                    return
-                if not self._in_head:
-                    self.transport.close()  # nothing was ever sent: there is no request to answer
-                    return
+            if what == "its headers" and not self._in_head:
+                self.transport.close()  # nothing was ever sent: there is no request to answer
+                return
             self._refusal = RequestTimeout(f"The request did not send {what} within {seconds:g} seconds.")
             self.send_400_response("")
 
