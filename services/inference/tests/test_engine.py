@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import threading
 from collections.abc import AsyncIterator
@@ -327,3 +328,15 @@ async def test_load_goes_on_when_who_asked_has_left(shipped_model: Path) -> None
     assert (await second).row.id == "tiny"
     assert (made, registry.loaded()) == (1, ("tiny",))
     await registry.close()
+
+
+async def test_unload_right_behind_a_load_gives_nobody_a_freed_model(engine: SimpleEngine) -> None:
+    for _ in range(20):
+        using = asyncio.create_task(generate(engine, "x", 2))
+        await asyncio.sleep(0)  # its load has begun
+        unloading = asyncio.create_task(engine.unload("tiny"))
+        assert (await using)[2].generated_tokens == 2
+        with contextlib.suppress(Overloaded):
+            await unloading
+        with contextlib.suppress(Overloaded):
+            await engine.unload("tiny")

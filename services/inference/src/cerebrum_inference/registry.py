@@ -103,6 +103,8 @@ class ModelRegistry:
     async def use(self, model: str) -> AsyncIterator[LlamaModel]:
         """The model, loaded now if need be, and not unloaded while the block runs."""
         found = await self.get(model)
+        while self._models.get(model) is not found:  # unloaded between its load's end and our turn
+            found = await self.get(model)
         found.users += 1
         try:
             yield found
