@@ -79,8 +79,11 @@ def test_every_step_has_its_playbook(name: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_hosts_are_checked_virgin_and_twice(name: str) -> None:
     verbs = [step.split()[0] for step in steps(name)]
-    assert verbs.index("check") < verbs.index("converge") < verbs.index("idempotence")
     assert verbs[0] == verbs[-1] == "destroy"
+    if "converge" not in verbs:
+        assert name == "lab", "a scenario that deploys nothing"
+        return
+    assert verbs.index("check") < verbs.index("converge") < verbs.index("idempotence")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
