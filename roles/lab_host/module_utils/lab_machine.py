@@ -74,8 +74,8 @@ def start(lab: Lab, host: str) -> bool:
 
 
 # Without a cgroup of its own, every host would put its services below the same /payload, where each systemd finds
-# processes that it cannot see, and some of its units fail. systemd's own hierarchy is named or unified, depending on the
-# machine.
+# processes that it cannot see, and some of its units fail. systemd's own hierarchy is named or unified, depending on
+# the machine.
 _JOIN_CGROUP = """
 group=$1; shift
 for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
