@@ -82,3 +82,59 @@ def test_bad_input_is_refused_in_words_that_help(number: int, refusals: dict[str
     assert "Unexpected failure" not in message
     for word in case["words"]:
         assert str(word) in message, message
+
+
+def test_numbers_and_booleans_of_the_command_line_are_text_and_taken_all_the_same(tmp_path: Path) -> None:
+    """`-e edge_port=7001` is a string to Ansible, whatever the specification says: it only looks whether it could be a
+    number. A preflight that compares it must turn it into one."""
+    play = {
+        "name": "Text where numbers are meant",
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": True,
+        "gather_subset": ["min", "hardware"],
+        "tasks": [
+            {
+                "name": "Preflight runs",
+                "ansible.builtin.include_tasks": str(ROOT / f"roles/{role}/tasks/preflight.yml"),
+                "vars": values,
+            }
+            for role, values in text_values().items()
+        ],
+    }
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "localhost,",
+            "--check",
+            str(tmp_path / "play.yml"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def text_values() -> dict[str, dict[str, Any]]:
+    """Every default of the roles with ranges, numbers as text."""
+    needed: dict[str, dict[str, Any]] = {
+        "edge": {"edge_backends": [{"name": "vps", "url": "http://127.0.0.1:9000"}]},
+        "inference": {"role_path": str(ROOT / "roles/inference")},
+        "app": {
+            "app_service": "edge",
+            "app_user": "nobody",
+            "app_listen": ["127.0.0.1:7000"],
+            "app_cache": "/nonexistent",
+        },
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for role, more in needed.items():
+        defaults = yaml.safe_load((ROOT / f"roles/{role}/defaults/main.yml").read_text(encoding="utf-8"))
+        texts = {name: str(value) if isinstance(value, int) else value for name, value in defaults.items()}
+        found[role] = {**texts, **more}
+    return found
