@@ -51,6 +51,12 @@ def test_malformed_json_is_a_400_or_422_and_never_a_500(probe: ServiceProcess, b
     assert error["code"] == "invalid_request"
 
 
+def test_json_that_is_cut_is_a_400_that_says_so(probe: ServiceProcess) -> None:
+    status, error = ask(probe, request("/echo", b'{"text": '))
+    assert status == 400
+    assert str(error["message"]).startswith("The body is not valid JSON: ")
+
+
 def test_error_shape_is_the_same_for_unknown_paths_and_methods(probe: ServiceProcess) -> None:
     assert ask(probe, request("/nowhere"))[1]["code"] == "not_found"
     status, error = ask(probe, request("/echo", method="GET"))
