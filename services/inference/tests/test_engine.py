@@ -132,6 +132,32 @@ async def test_seed_decides_a_sampled_text(engine: SimpleEngine) -> None:
     assert any(other[1] != one[1] for other in others)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"repeat_penalty": 1.3},
+        {"presence_penalty": 1.5},
+        {"frequency_penalty": -1.0},
+        {"top_k": 0},
+        {"top_k": 1},
+        {"top_p": 0.1},
+        {"top_p": 1.0},
+        {"min_p": 0.5},
+        {"temperature": 2.0},
+        {"seed": 2**63 - 1},
+    ],
+)
+async def test_every_way_to_sample_generates(engine: SimpleEngine, change: dict[str, float]) -> None:
+    sampling = Sampling(**{"temperature": 0.8, **change})  # type: ignore[arg-type]
+    assert (await generate(engine, PROMPTS[0], 12, sampling=sampling))[2].generated_tokens > 0
+
+
+async def test_repeat_penalty_changes_a_text_that_repeats(engine: SimpleEngine) -> None:
+    plain = await generate(engine, PROMPTS[0], 40)
+    penalised = await generate(engine, PROMPTS[0], 40, sampling=Sampling(temperature=0, repeat_penalty=1.8))
+    assert len(set(penalised[1])) > len(set(plain[1]))
+
+
 async def test_stop_string_ends_the_text_before_itself(engine: SimpleEngine) -> None:
     whole, _, _ = await generate(engine, PROMPTS[0], 40)
     stop = whole[10:14]

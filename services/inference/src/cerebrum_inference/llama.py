@@ -18,6 +18,7 @@ from cerebrum_inference.engine import Sampling
 log = logging.getLogger(__name__)
 _LOAD_WITHOUT_MMAP = 0  # LLAMA_LOAD_MODE_NONE: mmap doubles resident memory, since weights are repacked for the CPU
 _MAX_SEED = 0xFFFFFFFF
+_PENALTY_WINDOW = 64  # tokens that a repeat penalty looks back at
 _GGML_WARN, _GGML_ERROR = 3, 4
 
 
@@ -196,7 +197,7 @@ class Context:
 class Sampler:
     """A chain of llama.cpp samplers for one generation."""
 
-    def __init__(self, sampling: Sampling, *, random_seed: int) -> None:
+    def __init__(self, model: Model, sampling: Sampling, *, random_seed: int) -> None:
         chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
 
         def add(link: object) -> None:
@@ -204,7 +205,7 @@ class Sampler:
 
         penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
         if penalties != (1.0, 0.0, 0.0):
-            add(api.llama_sampler_init_penalties(64, *penalties))
+            add(api.llama_sampler_init_penalties(model.vocab_size, _PENALTY_WINDOW, *penalties))
         if sampling.temperature <= 0:
             add(api.llama_sampler_init_greedy())
         else:

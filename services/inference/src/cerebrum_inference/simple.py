@@ -222,7 +222,7 @@ class SimpleEngine:
         self._metrics.prompt_tokens.labels(names, "computed").inc(len(prompt) - slot.cached)
         self._move(slot, "decode")
         decoding = time.monotonic()
-        sampler = Sampler(asked.sampling, random_seed=secrets.randbits(32))
+        sampler = Sampler(model.model, asked.sampling, random_seed=secrets.randbits(32))
         try:
             reason = self._decode(slot, job, sampler)
         finally:
