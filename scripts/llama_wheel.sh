@@ -2,9 +2,10 @@
 # Builds llama-cpp-python's wheel for this CPU from the hash-pinned archive, once, and prints the wheel's path.
 # usage: scripts/llama_wheel.sh OUTPUT_ROOT [LOCKS_DIR]     with WHERE_ONLY=1: prints the wheel's folder, builds nothing
 #
-# The wheel is compiled with -march=native, so its folder is named by the archive's hash and by the CPU's flags: a
-# machine with another CPU, or a VPS that was moved to one, builds its own instead of dying with an illegal
-# instruction. The same script runs on the controller and on the inference host.
+# The wheel is compiled with -march=native, so its folder is named by the archive's hash, by the CPU's flags and by how it
+# is compiled: a machine with another CPU, or a VPS that was moved to one, builds its own instead of dying with an
+# illegal instruction. LLAMA_BUILD=portable compiles for every x86-64-v3 CPU (2013 and later) instead, for machines
+# that are moved about or too small to compile. The same script runs on the controller and on the inference host.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$1
@@ -13,7 +14,24 @@ python=${PYTHON:-python3}
 
 archive=$(sed -n 's/.*--hash=sha256:\([0-9a-f]\{12\}\).*/\1/p' "$locks/llama.txt" | head -n 1)
 cpu=$(sed -n 's/^\(flags\|Features\)[[:space:]]*: //p' /proc/cpuinfo | head -n 1 | tr ' ' '\n' | sort -u | sha256sum | cut -c1-12)
-target=$root/llama-$archive-$cpu
+build=${LLAMA_BUILD:-native}
+flags="-DLLAVA_BUILD=OFF"
+machine=$(uname -m)
+case $build-$machine in
+    native-*) flags="$flags -DGGML_NATIVE=ON" ;;
+    portable-x86_64)
+        cpu=x86-64-v3
+        flags="$flags -DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON" ;;
+    portable-aarch64)
+        cpu=armv8.2-a
+        flags="$flags -DGGML_NATIVE=OFF -DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod" ;;
+    *) echo "cerebrum: LLAMA_BUILD=$build on $machine: allowed are native and portable (on x86_64 and aarch64)" >&2; exit 2 ;;
+esac
+# Debian 12's gcc 12 drops the stores that fill AMX's tile configuration, and the first matrix product then ends the
+# process with SIGSEGV, on every Xeon since Sapphire Rapids. AVX-512 does the work instead.
+no_amx="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+[ "$machine" != x86_64 ] || flags="$flags '-DCMAKE_C_FLAGS=$no_amx' '-DCMAKE_CXX_FLAGS=$no_amx'"
+target=$root/llama-$archive-$cpu-$(echo "$flags" | sha256sum | cut -c1-6)
 if [ -n "${WHERE_ONLY:-}" ]; then echo "$target"; exit 0; fi
 set -- "$target"/llama_cpp_python-*.whl
 if [ -e "$1" ]; then echo "$1"; exit 0; fi
@@ -27,10 +45,11 @@ unset PIP_FIND_LINKS || true
 "$python" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --require-hashes --no-deps -r "$locks/llama-build.txt"
 mkdir "$work/wheel"
+# --no-cache-dir: pip's cache of built wheels knows neither the CPU nor the flags, and would hand out another machine's.
 # --no-build-isolation: the build tools are the pinned ones above, not whatever is newest today.
-PATH="$work/venv/bin:$PATH" CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF" \
+PATH="$work/venv/bin:$PATH" CMAKE_ARGS="$flags" \
     CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" \
-    "$work/venv/bin/pip" wheel --quiet --quiet --no-deps --no-build-isolation --no-binary llama-cpp-python \
+    "$work/venv/bin/pip" wheel --quiet --quiet --no-cache-dir --no-deps --no-build-isolation --no-binary llama-cpp-python \
     --require-hashes -r "$locks/llama.txt" --wheel-dir "$work/wheel" >&2
 # Beside each other and atomic: two builders may finish at once, and the first one's wheel stays.
 mv -T "$work/wheel" "$target" 2>/dev/null || [ -d "$target" ]
