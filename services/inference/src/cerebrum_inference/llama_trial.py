@@ -23,6 +23,7 @@ _CELLS = 64
 _BATCH = 32
 _LOG_ERROR = 4
 _KEPT_LINES = 4
+_LOG_PREFIX = "llama_model_load: error loading model: "
 
 _errors: deque[str] = deque(maxlen=_KEPT_LINES)
 
@@ -157,4 +158,6 @@ def _decode(context: object, tokens: Sequence[int], vocab_size: int) -> NDArray[
 
 
 def _refusal(what: str) -> str:
-    return f"{what}: {'; '.join(_errors)}" if _errors else what
+    """With what llama.cpp logged, but for the lines that only say that it failed."""
+    reasons = [line.removeprefix(_LOG_PREFIX) for line in _errors if not line.endswith("failed to load model")]
+    return f"{what}: {'; '.join(reasons)}" if reasons else what

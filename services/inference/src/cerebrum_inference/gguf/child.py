@@ -54,7 +54,7 @@ def _header(model: int) -> Header:
     if not size:
         raise ModelFileError("the file is empty")
     with mmap.mmap(model, 0, prot=mmap.PROT_READ) as data:
-        return read_header(memoryview(data), size)
+        return read_header(data, size)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cerebrum_inference.gguf.facts import Facts, Metadata
-from cerebrum_inference.gguf.reader import Buffer, Cursor, Tensor, quoted, read_metadata, read_tensors
+from cerebrum_inference.gguf.reader import Cursor, Tensor, quoted, read_metadata, read_tensors
 from cerebrum_inference.modelfile import ModelFileError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _HEAD = struct.Struct("<4sIQQ")
 _MAGIC = b"GGUF"
@@ -101,7 +105,7 @@ class Header:
         return weights + cells * self.kv_bytes_per_token + max(layer, last) + attention + logits + _FIXED_BYTES
 
 
-def read_header(data: Buffer, size: int) -> Header:
+def read_header(data: ReadableBuffer, size: int) -> Header:
     """Reads and checks a header.
 
     Args:
@@ -114,8 +118,12 @@ def read_header(data: Buffer, size: int) -> Header:
     cursor = Cursor(data)
     try:
         return _read(cursor, size)
+    except ModelFileError as exc:
+        reason = str(exc)
     finally:
         cursor.release()
+    # Raised anew: the first one's frames hold parts of the buffer, which its owner could then not close.
+    raise ModelFileError(reason)
 
 
 def _read(cursor: Cursor, size: int) -> Header:

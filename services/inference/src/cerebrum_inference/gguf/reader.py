@@ -9,11 +9,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cerebrum_inference.gguf.tensor_types import TENSOR_TYPES, TensorType
 from cerebrum_inference.modelfile import ModelFileError
 
-Buffer = bytes | bytearray | memoryview
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 Scalar = int | float | bool | str
 Wanted = Callable[[str], bool]
 
@@ -74,7 +77,7 @@ def quoted(text: str | bytes) -> str:
 class Cursor:
     """A place in the buffer that only moves forward, and never past the end."""
 
-    def __init__(self, data: Buffer) -> None:
+    def __init__(self, data: ReadableBuffer) -> None:
         self._data = memoryview(data).cast("B")
         self._end = len(self._data)
         self._texts = 0
