@@ -81,9 +81,12 @@ def _limit(size: int, cpu_seconds: int) -> None:
         resource.RLIMIT_CPU: cpu_seconds,
     }
     for name, value in limits.items():
-        hard = resource.getrlimit(name)[1]
-        least = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(name, (least, least))
+        # CPU time alone has room between the two: at the first it gets SIGXCPU, which says what it died of.
+        hard = value + 1 if name == resource.RLIMIT_CPU else value
+        before = resource.getrlimit(name)[1]
+        if before != resource.RLIM_INFINITY:
+            hard = min(hard, before)
+        resource.setrlimit(name, (min(value, hard), hard))
 
 
 def _landlock(model: int) -> None:
