@@ -22,6 +22,11 @@ PURE = [
     "services/edge/src/cerebrum_edge/relay/native.py",
     "services/edge/src/cerebrum_edge/relay/verdict.py",
     "services/inference/src/cerebrum_inference/output.py",
+    "services/inference/src/cerebrum_inference/gguf/header.py",
+    "services/inference/src/cerebrum_inference/gguf/facts.py",
+    "services/inference/src/cerebrum_inference/gguf/reader.py",
+    "services/inference/src/cerebrum_inference/gguf/tensor_types.py",
+    "services/inference/src/cerebrum_inference/gguf/syscall_filter.py",
 ]
 OUTSIDE = {"asyncio", "httpx", "socket", "time", "os", "pathlib", "threading", "fastapi", "starlette", "subprocess"}
 SECRETS = [
