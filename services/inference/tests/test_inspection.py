@@ -282,6 +282,50 @@ def test_child_without_end_is_ended(code: str, shipped_model: Path) -> None:
     assert time.monotonic() - started < 5
 
 
+def state(pid: str) -> str:
+    """How a process is, as the kernel writes it; "gone" for none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return "gone"
+
+
+def test_children_of_a_child_are_ended_too(shipped_model: Path, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = f"""
+import os, time
+if not os.fork():
+    open({str(note)!r}, "w").write(str(os.getpid()))
+    time.sleep(60)
+"""
+    assert run(code, shipped_model, timeout=1.0).expired
+    eventually(lambda: state(note.read_text()) in {"gone", "Z"}, "the child's child is gone")
+
+
+PATCHED = """
+import os
+from cerebrum_inference import llama_trial
+from cerebrum_inference.gguf import child
+prepare = llama_trial.prepare
+def noisy():
+    os.write(1, b"what a library prints")
+    prepare()
+def greedy(data, size):
+    raise MemoryError
+"""
+
+
+def test_what_a_library_prints_is_no_answer(shipped_model: Path) -> None:
+    code = PATCHED + "llama_trial.prepare = noisy\nchild.main()"
+    assert inspect_file(shipped_model, timeout=TIMEOUT, command=child(code)).layers == 6
+
+
+def test_lack_of_memory_is_named(shipped_model: Path) -> None:
+    code = PATCHED + "child.read_header = greedy\nchild.main()"
+    with pytest.raises(ModelFileError, match="it takes more memory than a file of its size may"):
+        inspect_file(shipped_model, timeout=TIMEOUT, command=child(code))
+
+
 def test_what_a_child_says_is_bounded(shipped_model: Path) -> None:
     outcome = run("import sys; sys.stderr.write('x' * 3_000_000 + 'end')", shipped_model)
     assert len(outcome.errors) <= 1 << 14
@@ -430,12 +474,6 @@ fd = os.open({str(shipped_model)!r}, os.O_RDONLY)
 job = json.dumps({{"model": fd, "parent": os.getpid()}}).encode() + b"\\n"
 run_child(job, inherit=fd, timeout=100, command=(sys.executable, "-I", "-c", {sleeper!r}))
 """
-
-    def state(pid: str) -> str:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return "gone"
 
     with subprocess.Popen([sys.executable, "-c", parent]) as process:
         try:
