@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "tensor too many": (tensor("surplus", (32,)), "wrong number of tensors"),
     "weights that are no numbers": (
         tensor("blk.0.attn_q.weight", (32, 32), data=NAN),
-        "attn_q.weight' has invalid data",
+        "260 of 260 computed values",
     ),
     "results that are no numbers": (key("llama.rope.freq_base", F32, math.nan), "260 of 260 computed values"),
 }
@@ -150,6 +150,11 @@ def test_what_the_child_refuses_is_told(case: str, tmp_path: Path) -> None:
     change(file)
     with pytest.raises(ModelFileError, match=message):
         inspect_file(file.write(tmp_path / "m.gguf"), timeout=TIMEOUT)
+
+
+def test_number_of_tensors_does_not_matter(tmp_path: Path) -> None:
+    path = llama_file(layers=60).write(tmp_path / "m.gguf")
+    assert inspect_file(path, timeout=TIMEOUT).tensor_count == 542
 
 
 def test_odd_but_harmless_files_are_taken(tmp_path: Path) -> None:
@@ -280,6 +285,50 @@ def test_child_without_end_is_ended(code: str, shipped_model: Path) -> None:
     with pytest.raises(ModelFileError, match=r"llama.cpp was not done with it after 0.5 s"):
         inspect_file(shipped_model, timeout=0.5, command=child(code))
     assert time.monotonic() - started < 5
+
+
+def state(pid: str) -> str:
+    """How a process is, as the kernel writes it; "gone" for none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return "gone"
+
+
+def test_children_of_a_child_are_ended_too(shipped_model: Path, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = f"""
+import os, time
+if not os.fork():
+    open({str(note)!r}, "w").write(str(os.getpid()))
+    time.sleep(60)
+"""
+    assert run(code, shipped_model, timeout=1.0).expired
+    eventually(lambda: state(note.read_text()) in {"gone", "Z"}, "the child's child is gone")
+
+
+PATCHED = """
+import os
+from cerebrum_inference import llama_trial
+from cerebrum_inference.gguf import child
+prepare = llama_trial.prepare
+def noisy():
+    os.write(1, b"what a library prints")
+    prepare()
+def greedy(data, size):
+    raise MemoryError
+"""
+
+
+def test_what_a_library_prints_is_no_answer(shipped_model: Path) -> None:
+    code = PATCHED + "llama_trial.prepare = noisy\nchild.main()"
+    assert inspect_file(shipped_model, timeout=TIMEOUT, command=child(code)).layers == 6
+
+
+def test_lack_of_memory_is_named(shipped_model: Path) -> None:
+    code = PATCHED + "child.read_header = greedy\nchild.main()"
+    with pytest.raises(ModelFileError, match="it takes more memory than a file of its size may"):
+        inspect_file(shipped_model, timeout=TIMEOUT, command=child(code))
 
 
 def test_what_a_child_says_is_bounded(shipped_model: Path) -> None:
@@ -430,12 +479,6 @@ fd = os.open({str(shipped_model)!r}, os.O_RDONLY)
 job = json.dumps({{"model": fd, "parent": os.getpid()}}).encode() + b"\\n"
 run_child(job, inherit=fd, timeout=100, command=(sys.executable, "-I", "-c", {sleeper!r}))
 """
-
-    def state(pid: str) -> str:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return "gone"
 
     with subprocess.Popen([sys.executable, "-c", parent]) as process:
         try:

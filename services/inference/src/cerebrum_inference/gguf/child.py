@@ -31,8 +31,6 @@ def main() -> None:
         answer = _work(job, model)
     except (ModelFileError, llama_trial.TrialError) as exc:
         answer = {"refused": str(exc)}
-    except MemoryError:
-        answer = {"refused": "it takes more memory than a file of its size may"}
     os.write(answers, json.dumps({**answer, "layers": layers}).encode() + b"\n")
     os._exit(0)  # what llama.cpp does at exit is of no interest, and after a hostile file not to be trusted
 

@@ -118,12 +118,8 @@ def read_header(data: ReadableBuffer, size: int) -> Header:
     cursor = Cursor(data)
     try:
         return _read(cursor, size)
-    except ModelFileError as exc:
-        reason = str(exc)
     finally:
         cursor.release()
-    # Raised anew: the first one's frames hold parts of the buffer, which its owner could then not close.
-    raise ModelFileError(reason)
 
 
 def _read(cursor: Cursor, size: int) -> Header:
