@@ -21,6 +21,8 @@ PURE = [
     "services/edge/src/cerebrum_edge/guard/admission.py",
     "services/edge/src/cerebrum_edge/relay/native.py",
     "services/edge/src/cerebrum_edge/relay/verdict.py",
+    "services/inference/src/cerebrum_inference/grammar/schema.py",
+    "services/inference/src/cerebrum_inference/grammar/tools.py",
     "services/inference/src/cerebrum_inference/output.py",
     "services/inference/src/cerebrum_inference/gguf/header.py",
     "services/inference/src/cerebrum_inference/gguf/facts.py",
