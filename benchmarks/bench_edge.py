@@ -87,7 +87,7 @@ def added(system: System, rounds: int, requests: int) -> None:
 
 def health_while_generating(system: System, probes: int) -> None:
     """`/health` of both services while every slot streams."""
-    body = json.dumps({"prompt": "def f():", "max_tokens": LONG_CONTEXT, "temperature": 0}).encode()
+    body = json.dumps({"prompt": "def fibonacci(n):", "max_tokens": LONG_CONTEXT, "temperature": 0}).encode()
     readers, clients, stop = [], [], threading.Event()
 
     def read(client: RawClient) -> None:

@@ -19,10 +19,12 @@ from support.system import LONG_CONTEXT, System, edge_environment, running_syste
 from support.waiting import eventually
 
 EDGE = [console_script("cerebrum-edge")]
-ASK = request("/v1/complete/stream", b'{"prompt": "def f():", "max_tokens": 8}', headers=("Connection: close",))
+ASK = request(
+    "/v1/complete/stream", b'{"prompt": "def fibonacci(n):", "max_tokens": 8}', headers=("Connection: close",)
+)
 LONG = request(
     "/v1/complete/stream",
-    json.dumps({"prompt": "def f():", "max_tokens": LONG_CONTEXT, "temperature": 0}).encode(),
+    json.dumps({"prompt": "def fibonacci(n):", "max_tokens": LONG_CONTEXT, "temperature": 0}).encode(),
     headers=("Connection: close",),
 )
 

@@ -13,6 +13,7 @@ from support.repo import ROOT, load, text_files, tracked
 
 PACKAGES = {"kit", "edge", "inference", "cli"}
 # Parts that decide and do no I/O: they see `now` and events, and nothing of the outside.
+SCHEDULING = ["contention", "lookup", "output", "pacing", "plan", "prefix", "queueing", "rates"]
 PURE = [
     "services/kit/src/cerebrum_kit/sse.py",
     "services/kit/src/cerebrum_kit/errors.py",
@@ -21,9 +22,10 @@ PURE = [
     "services/edge/src/cerebrum_edge/guard/admission.py",
     "services/edge/src/cerebrum_edge/relay/native.py",
     "services/edge/src/cerebrum_edge/relay/verdict.py",
+    "services/inference/src/cerebrum_inference/residency.py",
     "services/inference/src/cerebrum_inference/grammar/schema.py",
     "services/inference/src/cerebrum_inference/grammar/tools.py",
-    "services/inference/src/cerebrum_inference/output.py",
+    *(f"services/inference/src/cerebrum_inference/scheduling/{name}.py" for name in SCHEDULING),
     "services/inference/src/cerebrum_inference/gguf/header.py",
     "services/inference/src/cerebrum_inference/gguf/facts.py",
     "services/inference/src/cerebrum_inference/gguf/reader.py",

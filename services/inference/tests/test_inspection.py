@@ -309,7 +309,7 @@ if not os.fork():
 
 PATCHED = """
 import os
-from cerebrum_inference import llama_trial
+from cerebrum_inference.llama import trial as llama_trial
 from cerebrum_inference.gguf import child
 prepare = llama_trial.prepare
 def noisy():

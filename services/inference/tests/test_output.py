@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cerebrum_inference.output import TextAssembler
+from cerebrum_inference.scheduling.output import TextAssembler
 
 alphabet = st.sampled_from("ab\n\u00e9\U0001f600")
 texts = st.text(alphabet, max_size=30)

@@ -27,7 +27,7 @@ def test_names_of_the_original_are_read() -> None:
         ipaddress.ip_network("192.168.1.0/24"),
     )
     assert len(notes) == 6
-    assert "MAX_CPU_PERCENT has no effect in this version" in notes
+    assert settings.max_cpu_percent == 70
     assert all("a-key" not in note for note in notes)
 
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
 from fastapi import FastAPI
 
 from cerebrum_inference import __version__
-from cerebrum_inference.api import native, openai
+from cerebrum_inference.api import embeddings, native, openai
 from cerebrum_inference.api.common import Resources
+from cerebrum_inference.batching.engine import BatchEngine, EngineOptions, Machine
+from cerebrum_inference.batching.options import WorkerOptions
+from cerebrum_inference.batching.store import PrefixStore
 from cerebrum_inference.embedded import ensure_local_key
 from cerebrum_inference.engine import Engine, Finish, Generation, Sampling
-from cerebrum_inference.loaded import LlamaModel
+from cerebrum_inference.gguf.inspection import inspect_file
+from cerebrum_inference.loaded import LlamaModel, Shared
+from cerebrum_inference.machine import cpu_pressure, cpu_sample, usable_cores
 from cerebrum_inference.manifest import Manifest, ModelRow, read_manifest
+from cerebrum_inference.memory import available_memory, resident_anonymous
 from cerebrum_inference.metrics import InferenceMetrics
-from cerebrum_inference.registry import ModelRegistry, available_memory
+from cerebrum_inference.registry import ModelRegistry, Progress
 from cerebrum_inference.settings import InferenceSettings
-from cerebrum_inference.simple import SimpleEngine
+from cerebrum_inference.turns import Turns
+from cerebrum_inference.verifier import Verifier
 from cerebrum_kit.app import AppOptions, build_app
 from cerebrum_kit.errors import CerebrumError
 from cerebrum_kit.keys import Key, KeyRing, digest
@@ -30,22 +39,19 @@ from cerebrum_kit.metrics import new_registry
 from cerebrum_kit.settings import BadSettings, credential
 
 log = get_logger(__name__)
-
-MakeEngine = Callable[[ModelRegistry, InferenceMetrics], Engine]
+# A 7B model is computed with for seconds, and read from a slow disk for minutes.
+_TRIAL_SECONDS = 900.0
 
 
 class State(TypedDict):
     resources: Resources
 
 
-def create_app(settings: InferenceSettings, *, make_engine: MakeEngine | None = None) -> FastAPI:
+def create_app(settings: InferenceSettings) -> FastAPI:
     """The inference app. The default model is loaded, and has generated a token, before it serves.
 
-    Args:
-        make_engine: for another engine than the settings' own.
-
     Raises:
-        ConfigurationError: the manifest, the default model or the keys cannot be used.
+        ConfigurationError: the manifest, the default model or the keys cannot be used, or llama.cpp does not work here.
     """
     manifest = read_manifest(settings.manifest)
     default_model = choose_default(manifest, settings.default_model)
@@ -54,25 +60,10 @@ def create_app(settings: InferenceSettings, *, make_engine: MakeEngine | None = 
     metrics_registry = new_registry("inference", __version__, settings.release)
     metrics = InferenceMetrics(metrics_registry, [row.id for row in manifest.models])
 
-    def make_model(row: ModelRow, path: Path) -> LlamaModel:
-        return LlamaModel(
-            row, str(path), slots=settings.slots, threads=settings.threads, max_context=settings.max_context
-        )
-
-    def simple_engine(registry: ModelRegistry, metrics: InferenceMetrics) -> Engine:
-        return SimpleEngine(registry, slots=settings.slots, max_queue=settings.max_queue, metrics=metrics)
-
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        registry = ModelRegistry(
-            manifest,
-            make=make_model,
-            memory_needed=lambda row: row.memory_needed(slots=settings.slots, max_context=settings.max_context),
-            metrics=metrics,
-            available_memory=available_memory,
-            reserve_bytes=settings.reserve_mib * 1024 * 1024,
-        )
-        engine = (make_engine or simple_engine)(registry, metrics)
+        engine, registry = make_engine(settings, manifest, metrics)
+        lifecycle.stuck = engine.stuck
         try:
             lifecycle.problem = await self_check(engine, default_model)
             yield State(resources=Resources(engine, registry, lifecycle, default_model))
@@ -98,7 +89,62 @@ def create_app(settings: InferenceSettings, *, make_engine: MakeEngine | None = 
     )
     app.include_router(native.router)
     app.include_router(openai.router)
+    app.include_router(embeddings.router)
     return app
+
+
+def make_engine(
+    settings: InferenceSettings, manifest: Manifest, metrics: InferenceMetrics
+) -> tuple[BatchEngine, ModelRegistry]:
+    """The engine and its models; to be called in the event loop that they will serve."""
+    store = PrefixStore(settings.prefix_store_mib * 1024 * 1024)
+    shared = Shared(store, Turns(), asyncio.get_running_loop())
+
+    def context(row: ModelRow) -> int:
+        return min(row.context, settings.max_context)
+
+    def make_model(row: ModelRow, path: Path, progress: Progress) -> LlamaModel:
+        options = WorkerOptions(
+            slots=settings.slots,
+            threads=settings.threads,
+            context=context(row),
+            step_seconds=settings.step_ms / 1000,
+            coalesce_seconds=settings.coalesce_ms / 1000,
+            idle_tokens=settings.prefix_idle_tokens,
+            speculate=settings.speculation == "on",
+        )
+        stat = path.stat()
+        key = row.sha256 or f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
+        return LlamaModel(row, str(path), options, shared, metrics.stats[row.id], key=key, progress=progress)
+
+    registry = ModelRegistry(
+        manifest,
+        make=make_model,
+        verifier=Verifier(partial(inspect_file, timeout=_TRIAL_SECONDS)),
+        memory_needed=lambda row, header: header.memory_estimate(settings.slots * context(row)),
+        metrics=metrics,
+        available_memory=available_memory,
+        own_memory=resident_anonymous,
+        reserve_bytes=settings.reserve_mib * 1024 * 1024,
+        idle_seconds=settings.idle_unload_minutes * 60,
+    )
+    options = EngineOptions(
+        slots=settings.slots,
+        threads=settings.threads,
+        cores=usable_cores(),
+        max_queue=settings.max_queue,
+        max_queue_total=settings.max_queue_total,
+        queue_seconds=settings.queue_seconds,
+        foreign_cpu=settings.max_cpu_percent / 100,
+    )
+    engine = BatchEngine(
+        registry,
+        options,
+        metrics=metrics,
+        machine=Machine(cpu_sample, cpu_pressure),
+        stored_bytes=lambda: store.size,
+    )
+    return engine, registry
 
 
 def choose_default(manifest: Manifest, wanted: str | None) -> str:

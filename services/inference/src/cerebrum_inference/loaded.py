@@ -1,99 +1,112 @@
-"""A model in memory: its weights, one context per slot, and what each context still holds."""
+"""A model in memory: its weights and vocabulary, and the thread that computes with them."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from cerebrum_inference.chat import chat_tokens
+from cerebrum_inference.batching.options import WorkerOptions
+from cerebrum_inference.batching.stats import ModelStats
+from cerebrum_inference.batching.step import MOST_SPECULATING
+from cerebrum_inference.batching.store import PrefixStore
+from cerebrum_inference.batching.worker import Worker
+from cerebrum_inference.chat import ChatTemplate, texts_of
+from cerebrum_inference.embedding import Embedder
 from cerebrum_inference.llama import Context, Model
 from cerebrum_inference.manifest import ModelRow
+from cerebrum_inference.scheduling.lookup import LONGEST_DRAFT
+from cerebrum_inference.scheduling.prefix import WORTH_SHARING, common_prefix
+from cerebrum_inference.turns import Turns
 from cerebrum_kit.errors import InvalidRequest
 
-# Tokens per prefill step. A cancellation waits for one step, and so do the other slots.
-PREFILL_BATCH = 256
+# Rows of a step at most: llama.cpp's kernels gain nothing from more, and its buffers grow with them.
+_BATCH = 512
 
 
-class SlotContext:
-    """A slot's context and the tokens in it, so that a prompt with the same beginning is not computed again."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all models of a service have in common."""
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.tokens: list[int] = []
-
-    def reuse(self, prompt: Sequence[int]) -> int:
-        """Keeps the longest common beginning and forgets the rest; returns how many tokens are kept.
-
-        The prompt's last token is always computed, because its logits choose the first new one.
-        """
-        kept = common_prefix(self.tokens, prompt[:-1])
-        if not self.context.truncate(kept):
-            self.context.clear()
-            kept = 0
-        del self.tokens[kept:]
-        return kept
-
-    def append(self, tokens: Sequence[int]) -> None:
-        try:
-            self.context.decode(tokens)
-        except Exception:
-            self.context.clear()
-            self.tokens.clear()
-            raise
-        self.tokens.extend(tokens)
-
-
-def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    """The number of equal tokens at the beginning."""
-    size = 0
-    for one, other in zip(left, right, strict=False):
-        if one != other:
-            break
-        size += 1
-    return size
+    store: PrefixStore
+    turns: Turns
+    loop: asyncio.AbstractEventLoop
 
 
 class LlamaModel:
-    """`engine.LoadedModel` over llama.cpp."""
+    """`engine.LoadedModel` over llama.cpp.
+
+    Args:
+        key: names the file's content, for prefixes that outlive the model in memory.
+    """
 
     def __init__(
         self,
         row: ModelRow,
         path: str,
+        options: WorkerOptions,
+        shared: Shared,
+        stats: ModelStats,
         *,
-        slots: int,
-        threads: int,
-        max_context: int,
+        key: str,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         self.row = row
-        self.users = 0
-        self.model = Model(path, progress=progress)
-        self.slots: list[SlotContext] = []
-        try:
-            for _ in range(slots):
-                context = Context(self.model, size=min(row.context, max_context), threads=threads, batch=PREFILL_BATCH)
-                self.slots.append(SlotContext(context))
-        except Exception:
-            self.close()
-            raise
         # llama.cpp rounds a context up; what is promised is what the manifest and the settings say.
-        self.context = min(row.context, max_context)
+        self.context = options.context
+        self.model = Model(path, progress=progress)
+        try:
+            template = self.model.metadata("tokenizer.chat_template")
+            bos, eos = self.model.special_text(self.model.bos), self.model.special_text(self.model.eos)
+            self.chat = ChatTemplate(template, bos, eos) if template else None
+            pinned = self._pinned_prompts(row.pinned_system)
+            context = Context(
+                self.model,
+                cells=options.slots * options.context + sum(map(len, pinned)),
+                sequences=options.slots + len(pinned),
+                batch=min(_BATCH, options.slots * options.context),
+                outputs=max(options.slots + len(pinned), MOST_SPECULATING * (LONGEST_DRAFT + 1)),
+                threads=options.threads,
+            )
+        except Exception:
+            self.model.close()
+            raise
+        self.embedder = Embedder(self.model, shared.turns, options)
+        self.worker = Worker(
+            row.id,
+            self.model,
+            context,
+            options,
+            key=key,
+            store=shared.store,
+            stats=stats,
+            turns=shared.turns,
+            loop=shared.loop,
+            pinned=pinned,
+        )
 
     def close(self) -> None:
-        for slot in self.slots:
-            slot.context.close()
-        self.slots.clear()
+        """Blocks until the thread has ended; nothing of the model may be used afterwards."""
+        self.worker.close()
+        self.embedder.close()
         self.model.close()
+
+    @property
+    def knows_tools(self) -> bool:
+        return self.chat is not None and self.chat.knows_tools
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         return self.model.tokenize(text, add_special=True, parse_special=special)
 
-    def check_tokens(self, tokens: Sequence[int]) -> list[int]:
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        return b"".join(map(self.model.piece, tokens)).decode("utf-8", "replace")
+
+    def check_tokens(self, tokens: Sequence[int], *, param: str = "prompt") -> list[int]:
         wrong = next((token for token in tokens if not 0 <= token < self.model.vocab_size), None)
         if wrong is not None:
             raise InvalidRequest(
-                f"{wrong} is no token of {self.row.id}; ids go from 0 to {self.model.vocab_size - 1}.", param="prompt"
+                f"{wrong} is no token of {self.row.id}; ids go from 0 to {self.model.vocab_size - 1}.", param=param
             )
         return list(tokens)
 
@@ -102,20 +115,30 @@ class LlamaModel:
         if ids is None:
             return None
         before, after, middle = ids
-        return [before, *self._plain(prefix), after, *self._plain(suffix), middle]
+        return [before, *self._tokens(prefix, False), after, *self._tokens(suffix, False), middle]
 
-    def chat_prompt(self, messages: Sequence[dict[str, Any]]) -> list[int]:
-        template = self.model.metadata("tokenizer.chat_template")
-        if not template:
+    def chat_prompt(
+        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] | None = None
+    ) -> list[int]:
+        if self.chat is None:
             raise ValueError("this model has no chat template")
-        bos, eos = self.model.special_text(self.model.bos), self.model.special_text(self.model.eos)
-        return chat_tokens(
-            template,
-            bos,
-            eos,
-            messages,
-            lambda text, special: self.model.tokenize(text, add_special=False, parse_special=special),
-        )
+        called = [message["tool_calls"] for message in messages if "tool_calls" in message]
+        # Unlike a message's text, these go through the template as they are.
+        for text in texts_of([list(tools or ()), called]):
+            if any(self.model.is_control(token) for token in self._tokens(text, True)):
+                raise ValueError(f"tools and their calls must not contain control tokens; {text[:80]!r} does")
+        return self.chat.tokens(messages, tools, self._tokens)
 
-    def _plain(self, text: str) -> list[int]:
-        return self.model.tokenize(text, add_special=False, parse_special=False)
+    def _tokens(self, text: str, special: bool) -> list[int]:
+        return self.model.tokenize(text, add_special=False, parse_special=special)
+
+    def _pinned_prompts(self, texts: Sequence[str]) -> list[list[int]]:
+        """What every chat with one of these system messages begins with: the part that two of them have in common."""
+        prompts = []
+        for text in texts if self.chat is not None else ():
+            system = {"role": "system", "content": text}
+            one, other = (self.chat_prompt([system, {"role": "user", "content": word}]) for word in ("a", "?"))
+            same = one[: common_prefix(one, other)]
+            if len(same) >= WORTH_SHARING:
+                prompts.append(same[: self.context])
+        return prompts

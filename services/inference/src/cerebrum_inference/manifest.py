@@ -45,6 +45,12 @@ class ModelRow(BaseModel):
     source: Source | None = None
     # The row that serves every language where nothing else is installed.
     fallback: bool = False
+    # Minutes without use after which the model leaves the memory; -1 for never. Without it, the settings' own.
+    idle_unload_minutes: float | None = Field(None, ge=-1, allow_inf_nan=False)
+    # Never unloaded to make room for another, and never for its age.
+    pinned: bool = False
+    # Texts that many requests begin with: system messages, computed when the model is loaded and kept.
+    pinned_system: tuple[str, ...] = Field((), max_length=8)
 
     def memory_needed(self, *, slots: int, max_context: int) -> int:
         """Bytes that the model takes when it is loaded."""

@@ -1,49 +1,210 @@
-"""What the engine tells Prometheus. Labels hold the manifest's model ids and fixed words, nothing that clients sent."""
+"""What the engine tells Prometheus. Labels hold the manifest's model ids and fixed words, nothing that clients sent.
+
+What happens often is counted by the models' threads in plain numbers (`batching.stats`) and turned into metrics when
+somebody asks for them; what happens seldom is counted here. llama.cpp's own server is watched by many: its names are
+there too, as `llamacpp:*`, with the numbers of all models together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
-from cerebrum_kit.metrics import LATENCY_BUCKETS
+from cerebrum_inference.batching.stats import Histogram, ModelStats
+
+_P = "cerebrum_inference_"
+REFUSALS = ("queue", "total_queue", "displaced", "memory", "cpu", "deadline")
+UNLOADS = ("asked", "idle", "room", "pressure", "shutdown")
+SLOT_STATES = ("idle", "prefill", "decode")
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The engine at this moment; by model where it is a mapping."""
+
+    slots: Mapping[str, int] = field(default_factory=dict)  # by state
+    queued: Mapping[str, int] = field(default_factory=dict)
+    threads: Mapping[str, int] = field(default_factory=dict)
+    cells: Mapping[str, int] = field(default_factory=dict)
+    cells_live: Mapping[str, int] = field(default_factory=dict)
+    cells_idle: Mapping[str, int] = field(default_factory=dict)
+    stored_bytes: int = 0
+    foreign_cores: float = 0.0
+    cpu_pressure: float = 0.0
 
 
 class InferenceMetrics:
+    """See the module; `now` is set by the engine."""
+
     def __init__(self, registry: CollectorRegistry, models: Iterable[str]) -> None:
-        def counter(name: str, text: str) -> Counter:
-            return Counter(f"cerebrum_inference_{name}", text, ["model"], registry=registry)
-
-        def gauge(name: str, text: str, label: str = "model") -> Gauge:
-            return Gauge(f"cerebrum_inference_{name}", text, [label], registry=registry)
-
-        self.prompt_tokens = Counter(
-            "cerebrum_inference_prompt_tokens",
-            "Prompt tokens, computed or taken from a slot's cache.",
-            ["model", "source"],
-            registry=registry,
+        self.stats = {model: ModelStats() for model in models}
+        self.now: Callable[[], Now] = Now
+        self._loaded = Gauge(f"{_P}model_loaded", "1 while the model is in memory.", ["model"], registry=registry)
+        self._load_seconds = Gauge(
+            f"{_P}model_load_seconds", "How long the last load took.", ["model"], registry=registry
         )
-        self.generated_tokens = counter("generated_tokens", "Tokens generated.")
-        self.load_failures = counter("model_load_failures", "Loads that failed.")
-        self.model_loaded = gauge("model_loaded", "1 while the model is in memory.")
-        self.load_seconds = gauge("model_load_seconds", "How long the last load took.")
-        self.tokens_per_second = gauge("tokens_per_second", "Decode rate of the last finished generation.")
-        self.slots = gauge("slots", "Slots by state.", "state")
-        self.queue = Gauge("cerebrum_inference_queue_depth", "Requests that wait for a slot.", registry=registry)
-        self.refused = Counter(
-            "cerebrum_inference_refused", "Requests refused because the queue was full.", registry=registry
+        self._resident = Gauge(
+            f"{_P}model_resident_bytes", "Memory that the last load took.", ["model"], registry=registry
         )
-        self.ttft = Histogram(
-            "cerebrum_inference_time_to_first_token_seconds",
-            "From admission to the first token, waiting for a slot included.",
-            ["model"],
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        for model in models:  # children exist at 0, so that the first event already has a rate
-            for family in (self.generated_tokens, self.load_failures, self.model_loaded, self.ttft):
+        self._load_failures = Counter(f"{_P}model_load_failures", "Loads that failed.", ["model"], registry=registry)
+        self._unloads = Counter(f"{_P}model_unloads", "Unloads by reason.", ["model", "reason"], registry=registry)
+        self._refused = Counter(f"{_P}refused", "Requests refused, by reason.", ["reason"], registry=registry)
+        for model in self.stats:  # children exist at 0, so that the first event already has a rate
+            for family in (self._loaded, self._load_seconds, self._resident, self._load_failures):
                 family.labels(model)
-            for source in ("computed", "cached"):
-                self.prompt_tokens.labels(model, source)
-        for state in ("idle", "prefill", "decode"):
-            self.slots.labels(state)
+            for reason in UNLOADS:
+                self._unloads.labels(model, reason)
+        for reason in REFUSALS:
+            self._refused.labels(reason)
+        registry.register(_EngineCollector(self))
+
+    def loaded(self, model: str, seconds: float, size: int) -> None:
+        self._loaded.labels(model).set(1)
+        self._load_seconds.labels(model).set(seconds)
+        self._resident.labels(model).set(size)
+
+    def unloaded(self, model: str, reason: str) -> None:
+        self._loaded.labels(model).set(0)
+        self._resident.labels(model).set(0)
+        self._unloads.labels(model, reason).inc()
+
+    def load_failed(self, model: str) -> None:
+        self._load_failures.labels(model).inc()
+
+    def refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
+
+
+class _EngineCollector(Collector):
+    def __init__(self, metrics: InferenceMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        stats, now = self._metrics.stats, self._metrics.now()
+        yield from _counters(stats)
+        yield from _histograms(stats)
+        yield from _gauges(stats, now)
+        yield from _llamacpp(stats, now)
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # names are not known before the first look, and need not be
+
+
+def _counters(stats: Mapping[str, ModelStats]) -> Iterator[Metric]:
+    plain: list[tuple[str, str, Callable[[ModelStats], float]]] = [
+        ("generated_tokens", "Tokens generated.", lambda one: one.generated),
+        ("decode_steps", "Steps computed.", lambda one: one.steps),
+        ("step_overhead_seconds", "Time of steps outside of llama.cpp.", lambda one: one.overhead_seconds),
+        ("draft_tokens", "Tokens guessed by prompt lookup.", lambda one: one.drafted),
+        ("draft_tokens_accepted", "Guessed tokens that came true.", lambda one: one.accepted),
+        ("prefix_hits", "Generations whose prompt was known in part.", lambda one: one.prefix_hits),
+        ("prefix_misses", "Generations whose prompt was all new.", lambda one: one.prefix_misses),
+    ]
+    for name, text, read in plain:
+        family = CounterMetricFamily(_P + name, text, labels=["model"])
+        for model, one in stats.items():
+            family.add_metric([model], read(one))
+        yield family
+    prompt = CounterMetricFamily(
+        f"{_P}prompt_tokens",
+        "Prompt tokens: computed, taken from the cells, or of those brought back from the store.",
+        labels=["model", "source"],
+    )
+    outcomes = CounterMetricFamily(f"{_P}generations", "Generations by how they ended.", labels=["model", "outcome"])
+    cancelled = CounterMetricFamily(
+        f"{_P}cancelled", "Generations whose client left, by where they were.", labels=["model", "stage"]
+    )
+    for model, one in stats.items():
+        prompt.add_metric([model, "computed"], one.prompt_computed)
+        prompt.add_metric([model, "cached"], one.prompt_cached - one.prompt_restored)
+        prompt.add_metric([model, "restored"], one.prompt_restored)
+        for outcome, count in one.outcomes.items():
+            outcomes.add_metric([model, outcome], count)
+        for stage, count in one.cancelled.items():
+            cancelled.add_metric([model, stage], count)
+    yield from (prompt, outcomes, cancelled)
+
+
+def _histograms(stats: Mapping[str, ModelStats]) -> Iterator[Metric]:
+    families: list[tuple[str, str, Callable[[ModelStats], Histogram]]] = [
+        ("decode_step_seconds", "Time of a step in llama.cpp.", lambda one: one.step_seconds),
+        ("batch_rows", "Rows of a step.", lambda one: one.rows),
+        ("queue_wait_seconds", "From the request to its slot.", lambda one: one.queue_wait),
+        ("time_to_first_token_seconds", "From the request to its first token.", lambda one: one.first_token),
+        ("inter_token_seconds", "Between two tokens of a stream.", lambda one: one.inter_token),
+        ("generation_seconds", "From the request to its last token.", lambda one: one.generation),
+    ]
+    for name, text, read in families:
+        family = HistogramMetricFamily(_P + name, text, labels=["model"])
+        for model, one in stats.items():
+            histogram = read(one)
+            family.add_metric([model], buckets=histogram.buckets(), sum_value=histogram.total)
+        yield family
+
+
+def _gauges(stats: Mapping[str, ModelStats], now: Now) -> Iterator[Metric]:
+    by_model: list[tuple[str, str, Mapping[str, int]]] = [
+        ("queue_depth", "Requests that wait for a slot.", now.queued),
+        ("threads", "Threads that compute; 0 while the model is not in memory.", now.threads),
+        ("kv_cells", "Tokens that the cache holds at most.", now.cells),
+    ]
+    for name, text, values in by_model:
+        family = GaugeMetricFamily(_P + name, text, labels=["model"])
+        for model in stats:
+            family.add_metric([model], values.get(model, 0))
+        yield family
+    used = GaugeMetricFamily(
+        f"{_P}kv_cells_used",
+        "Tokens in the cache: of running generations, and kept for others.",
+        labels=["model", "state"],
+    )
+    rate = GaugeMetricFamily(
+        f"{_P}tokens_per_second", "Tokens generated a second, over the last ten.", labels=["model"]
+    )
+    moment = time.monotonic()
+    for model, one in stats.items():
+        used.add_metric([model, "live"], now.cells_live.get(model, 0))
+        used.add_metric([model, "idle"], now.cells_idle.get(model, 0))
+        rate.add_metric([model], one.decode_rate.read(moment))
+    slots = GaugeMetricFamily(f"{_P}slots", "Slots of the models in memory, by state.", labels=["state"])
+    for state in SLOT_STATES:
+        slots.add_metric([state], now.slots.get(state, 0))
+    yield from (used, rate, slots)
+    yield GaugeMetricFamily(f"{_P}prefix_store_bytes", "Saved prefixes outside of the cache.", value=now.stored_bytes)
+    yield GaugeMetricFamily(f"{_P}foreign_cpu_cores", "Cores that other processes use.", value=now.foreign_cores)
+    yield GaugeMetricFamily(
+        f"{_P}cpu_pressure_ratio", "Share of time in which something waited for a core.", value=now.cpu_pressure
+    )
+
+
+def _llamacpp(stats: Mapping[str, ModelStats], now: Now) -> Iterator[Metric]:
+    every = list(stats.values())
+    prompt = sum(one.prompt_computed for one in every)
+    prompt_seconds = sum(one.prefill_seconds for one in every)
+    predicted = sum(one.generated for one in every)
+    predicted_seconds = sum(one.decode_seconds for one in every)
+    steps = sum(one.steps for one in every)
+    counters = {
+        "prompt_tokens": prompt,
+        "prompt_seconds": prompt_seconds,
+        "tokens_predicted": predicted,
+        "tokens_predicted_seconds": predicted_seconds,
+        "n_decode": steps,
+        "n_tokens_max": max((one.most_tokens for one in every), default=0),
+    }
+    gauges = {
+        "prompt_tokens_seconds": prompt / prompt_seconds if prompt_seconds else 0.0,
+        "predicted_tokens_seconds": predicted / predicted_seconds if predicted_seconds else 0.0,
+        "n_busy_slots_per_decode": sum(one.busy_slot_steps for one in every) / steps if steps else 0.0,
+        "requests_processing": now.slots.get("prefill", 0) + now.slots.get("decode", 0),
+        "requests_deferred": sum(now.queued.values()),
+    }
+    for name, value in counters.items():
+        yield CounterMetricFamily(f"llamacpp:{name}", "As llama.cpp's server has it.", value=value)
+    for name, value in gauges.items():
+        yield GaugeMetricFamily(f"llamacpp:{name}", "As llama.cpp's server has it.", value=value)

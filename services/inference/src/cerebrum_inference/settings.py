@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from cerebrum_inference.machine import usable_cores
 from cerebrum_inference.manifest import shipped_manifest
 from cerebrum_kit.settings import Alias, ServiceSettings
 
@@ -22,10 +22,6 @@ def _networks(value: object) -> object:
     return [ipaddress.ip_network(str(part).strip()) for part in parts] if isinstance(parts, list) else parts
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 class InferenceSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CEREBRUM_INFERENCE_", frozen=True, extra="ignore")
 
@@ -35,9 +31,9 @@ class InferenceSettings(ServiceSettings):
         Alias("CEREBRUM_API_KEY", "CEREBRUM_INFERENCE_API_KEY"),
         Alias("ALLOWED_CM4_IP", "CEREBRUM_INFERENCE_ALLOWED_CLIENTS"),
         Alias("CEREBRUM_N_THREADS", "CEREBRUM_INFERENCE_THREADS"),
+        Alias("MAX_CPU_PERCENT", "CEREBRUM_INFERENCE_MAX_CPU_PERCENT"),
         Alias("LOG_LEVEL", "CEREBRUM_INFERENCE_LOG_LEVEL"),
     )
-    without_effect: ClassVar[tuple[str, ...]] = ("MAX_CPU_PERCENT",)
 
     port: int = Field(9000, ge=0, le=65535)
     manifest: Path = Field(default_factory=shipped_manifest)
@@ -49,10 +45,26 @@ class InferenceSettings(ServiceSettings):
     allowed_clients: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = ()
     # As many as the edge lets in by default; each slot costs a context's memory.
     slots: int = Field(2, ge=1, le=64)
-    threads: int = Field(default_factory=_cores, ge=1, le=512)
+    threads: int = Field(default_factory=usable_cores, ge=1, le=512)
     # Tokens of context per slot at most; a model's own limit is kept where it is smaller.
     max_context: int = Field(4096, ge=64, le=1_048_576)
-    # Requests that may wait for a slot before the next one is refused.
+    # Requests that may wait for a slot of one model, and of all models, before the next one is refused.
     max_queue: int = Field(8, ge=0, le=10_000)
+    max_queue_total: int = Field(16, ge=0, le=10_000)
+    # A person waits about so long before asking again.
+    queue_seconds: float = Field(120.0, gt=0, le=3600)
+    # New work is refused while other processes use more of the machine than that.
+    max_cpu_percent: float = Field(70.0, gt=0, le=100)
+    # What a step may take while streams wait for their next token: longer prompts are computed in parts of that time.
+    step_ms: float = Field(250.0, ge=10, le=10_000)
+    # Pieces of a stream that follow each other faster are sent as one event; 0 sends each.
+    coalesce_ms: float = Field(20.0, ge=0, le=1000)
+    # Guesses the next tokens from the text so far, where that pays.
+    speculation: Literal["on", "off"] = "on"
+    # Minutes without use after which a model leaves the memory; -1 keeps it.
+    idle_unload_minutes: float = Field(60.0, ge=-1)
+    # Computed prefixes: tokens that stay in the cache after a generation, and memory for those that do not.
+    prefix_idle_tokens: int = Field(4096, ge=0)
+    prefix_store_mib: int = Field(256, ge=0)
     # Memory that stays free for everything else on the machine when a model is loaded.
     reserve_mib: int = Field(1024, ge=0)

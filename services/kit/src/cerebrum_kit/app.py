@@ -113,20 +113,22 @@ def _is_field(part: str) -> bool:
 def _add_probes(app: FastAPI, options: AppOptions) -> None:
     lifecycle = options.lifecycle
 
-    def facts() -> dict[str, Any]:
+    def facts(stuck: str | None = None) -> dict[str, Any]:
+        status = "draining" if lifecycle.draining else "ok" if lifecycle.ready else "degraded"
         return {
-            "status": "draining" if lifecycle.draining else "ok" if lifecycle.ready else "degraded",
+            "status": "stuck" if stuck else status,
             "service": options.service,
             "version": options.version,
             "release": options.release,
             "uptime": round(lifecycle.uptime, 3),
-            "problem": lifecycle.problem,
+            "problem": stuck or lifecycle.problem,
         }
 
     @app.get("/health")
-    async def health() -> dict[str, Any]:
-        """Whether the process lives: 200 as long as it answers, whatever its work does."""
-        return facts()
+    async def health() -> JSONResponse:
+        """Whether the process lives: 200 as long as it answers and its work, if it has some, moves on; else 503."""
+        stuck = lifecycle.stuck()
+        return JSONResponse(facts(stuck), 503 if stuck else 200)
 
     @app.get("/ready")
     async def ready() -> JSONResponse:

@@ -92,6 +92,12 @@ class RequestTimeout(CerebrumError):
     status, code, type, who = 408, "request_timeout", "invalid_request_error", "client"
 
 
+class ClientTooSlow(CerebrumError):
+    """The client does not read its answer."""
+
+    status, code, type, who = 408, "client_too_slow", "invalid_request_error", "client"
+
+
 class PromptTooLarge(CerebrumError):
     status, code, type, who = 413, "prompt_too_large", "invalid_request_error", "client"
 
@@ -109,6 +115,18 @@ class Internal(CerebrumError):
 
 class Overloaded(CerebrumError):
     status, code, type = 503, "overloaded", "server_error"
+
+
+class DeadlineExceeded(CerebrumError):
+    """The time that the request itself allowed is over."""
+
+    status, code, type = 504, "deadline_exceeded", "server_error"
+
+
+class ModelUnusable(CerebrumError):
+    """The manifest has the model, but its file cannot be used; the message says why. Others are served."""
+
+    status, code, type = 503, "model_unusable", "server_error"
 
 
 class UpstreamUnavailable(CerebrumError):
@@ -133,9 +151,12 @@ _BY_CODE: dict[str, type[CerebrumError]] = {
         ModelNotFound,
         MethodNotAllowed,
         RequestTimeout,
+        ClientTooSlow,
         PromptTooLarge,
         HeadersTooLarge,
         Overloaded,
+        DeadlineExceeded,
+        ModelUnusable,
         UpstreamUnavailable,
         UpstreamError,
         UpstreamTimeout,

@@ -18,6 +18,8 @@ class Lifecycle:
         self._drain_expired = asyncio.Event()
         self.draining = False
         self.problem: str | None = "starting"
+        # Says what does not move though there is work, or None: a service that computes sets it.
+        self.stuck: Callable[[], str | None] = lambda: None
 
     @property
     def uptime(self) -> float:

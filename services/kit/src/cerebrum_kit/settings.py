@@ -46,8 +46,6 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", nested_model_default_partial_update=False)
 
     aliases: ClassVar[tuple[Alias, ...]] = ()
-    # Deprecated variables that nothing answers to in this version: said so, instead of being passed over.
-    without_effect: ClassVar[tuple[str, ...]] = ()
     # Loopback: a service that works for whoever asks is opened on purpose, not by default.
     host: str = "127.0.0.1"
     port: int = Field(0, ge=0, le=65535)
@@ -93,7 +91,6 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> tuple[S, lis
         if given.get(alias.old, "") != "" and alias.new not in given:
             given[alias.new] = alias.convert(given[alias.old])
             notes.append(f"{alias.old} is deprecated; use {alias.new}")
-    notes += [f"{name} has no effect in this version" for name in cls.without_effect if name in given]
     known = {f"{prefix}{name}".upper() for name in cls.model_fields}
     problems = [_unknown(name, known) for name in sorted(given) if name.startswith(prefix) and name not in known]
     values: dict[str, Any] = {}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -13,11 +14,11 @@ from pydantic import Field
 
 from cerebrum_inference.engine import Engine, Finish, Generation, LoadedModel, Piece, Sampling
 from cerebrum_inference.manifest import ModelRow
-from cerebrum_inference.registry import ModelRegistry
+from cerebrum_inference.registry import ModelRegistry, ModelState
 from cerebrum_kit.errors import PromptTooLarge
 from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.request_id import current_request_id
-from cerebrum_kit.text import RequestModel, Stop
+from cerebrum_kit.text import RequestModel, Stop, Text
 
 DEFAULT_MAX_TOKENS = 256
 _DEFAULT = Sampling()
@@ -31,14 +32,21 @@ class Resources:
     registry: ModelRegistry
     lifecycle: Lifecycle
     default_model: str
+    # The id of the key that this request came with.
+    client: str = ""
 
 
 def _resources(request: Request) -> Resources:
     resources: Resources = request.state.resources
-    return resources
+    return replace(resources, client=request.scope.get("cerebrum.key_id", ""))
 
 
 Deps = Annotated[Resources, Depends(_resources)]
+
+
+TokenKey = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Prompt = Annotated[Text, Field(min_length=1)] | Annotated[list[int], Field(min_length=1)]
+"""A prompt as text, or as token ids."""
 
 
 class SamplingFields(RequestModel):
@@ -53,9 +61,22 @@ class SamplingFields(RequestModel):
     repeat_penalty: float = Field(1.0, ge=0.5, le=2)
     seed: int | None = Field(None, ge=0, le=2**63 - 1)
     stop: Stop | None = None
+    # Added to the logits of tokens, by id; -100 forbids a token.
+    logit_bias: dict[TokenKey, Annotated[float, Field(ge=-100, le=100)]] | None = Field(None, max_length=300)
+    # The answer goes on to max_tokens, whatever the model thinks.
+    ignore_eos: bool = False
+    # Token ids beside the text, with which a stream that was cut can be taken up elsewhere.
+    return_tokens: bool = False
+    # Seconds that the model stays in memory afterwards; -1 for ever, 0 unloads it.
+    keep_alive: float | None = Field(None, ge=-1, le=31_536_000)
+    # Seconds until the last token at most, waiting included.
+    timeout_seconds: float | None = Field(None, gt=0, le=3600)
 
     def sampling(self) -> Sampling:
+        biases = self.logit_bias or {}
         return Sampling(
+            logit_bias=tuple((token, value if value > -100 else -math.inf) for token, value in biases.items()),
+            ignore_eos=self.ignore_eos,
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
@@ -67,17 +88,28 @@ class SamplingFields(RequestModel):
         )
 
 
-def generation(model: LoadedModel, prompt: Sequence[int], fields: SamplingFields, max_tokens: int | None) -> Generation:
+def generation(
+    model: LoadedModel,
+    prompt: Sequence[int],
+    fields: SamplingFields,
+    max_tokens: int | None,
+    **more: Any,
+) -> Generation:
     """A generation for the engine.
+
+    Args:
+        more: further attributes of `Generation`.
 
     Raises:
         PromptTooLarge: the prompt leaves no room for an answer in the model's context.
+        InvalidRequest: a bias is for a token that the model does not have.
     """
     if len(prompt) >= model.context:
         raise PromptTooLarge(
             f"The prompt has {len(prompt)} tokens; {model.row.id} holds {model.context}, the answer included.",
             param="prompt",
         )
+    model.check_tokens(list(fields.logit_bias or {}), param="logit_bias")
     return Generation(
         model=model.row.id,
         prompt=prompt,
@@ -85,58 +117,74 @@ def generation(model: LoadedModel, prompt: Sequence[int], fields: SamplingFields
         sampling=fields.sampling(),
         stop=fields.stop or (),
         request_id=current_request_id.get(),
+        timeout_seconds=fields.timeout_seconds,
+        **more,
     )
+
+
+def prompt_tokens(model: LoadedModel, prompt: str | list[int]) -> list[int]:
+    """The ids of a prompt. Raises InvalidRequest where one is not in the vocabulary."""
+    return model.tokenize(prompt) if isinstance(prompt, str) else model.check_tokens(prompt)
 
 
 Prepare = Callable[[LoadedModel], Generation]
 
 
 @asynccontextmanager
-async def prepared(deps: Resources, model: str | None, prepare: Prepare) -> AsyncIterator[Generation]:
+async def prepared(
+    deps: Resources, fields: SamplingFields, model: str | None, prepare: Prepare
+) -> AsyncIterator[Generation]:
     """A request made ready: its model loaded and kept, its prompt tokenized.
 
     In a thread: a tokenizer takes a tenth of a second for a large prompt, and seconds for a hostile one.
     """
-    async with deps.engine.use(model or deps.default_model) as loaded:
-        yield await asyncio.to_thread(prepare, loaded)
+    deps.engine.admit()
+    async with deps.engine.use(model or deps.default_model, fields.keep_alive) as loaded:
+        asked = await asyncio.to_thread(prepare, loaded)
+        yield replace(asked, client=deps.client)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    text: str
-    finish: Finish
+async def visible(items: AsyncIterator[Piece | Finish], *, tokens: bool) -> AsyncIterator[tuple[Piece | Finish, int]]:
+    """The items that a client sees, each with the number of tokens so far; a piece without text is only counted.
 
-
-async def collect(engine: Engine, asked: Generation) -> Result:
-    """Runs a generation to its end."""
-    parts: list[str] = []
-    async with engine.generate(asked) as items:
-        async for item in items:
-            if isinstance(item, Finish):
-                return Result("".join(parts), item)
-            parts.append(item.text)
-    raise AssertionError("an engine's stream ends with Finish")
-
-
-async def pieces_with_text(items: AsyncIterator[Piece | Finish]) -> AsyncIterator[tuple[Piece | Finish, int]]:
-    """The items that a client sees, each with the number of tokens so far; a piece without text is only counted."""
+    Args:
+        tokens: the client sees token ids too, and so every piece.
+    """
     total = 0
     async for item in items:
         if isinstance(item, Piece):
             total += len(item.tokens)
-            if not item.text:
+            if not item.text and not (tokens and item.tokens) and not item.logprobs:
                 continue
         yield item, total
 
 
-def describe(row: ModelRow, *, loaded: bool) -> dict[str, Any]:
+def timings(finish: Finish) -> dict[str, Any]:
+    """What a generation cost."""
+    return {
+        "prompt_tokens": finish.prompt_tokens,
+        "cached_tokens": finish.cached_tokens,
+        "queue_seconds": round(finish.queue_seconds, 4),
+        "prefill_seconds": round(finish.prefill_seconds, 4),
+        "decode_seconds": round(finish.decode_seconds, 4),
+        "drafted_tokens": finish.drafted_tokens,
+        "accepted_tokens": finish.accepted_tokens,
+    }
+
+
+def describe(row: ModelRow, state: ModelState) -> dict[str, Any]:
     """A model as the native listing shows it."""
     return {
         "id": row.id,
         "name": row.name,
         "languages": list(row.languages),
         "context": row.context,
-        "loaded": loaded,
+        "loaded": state.state == "loaded",
+        "state": state.state,
+        "progress": round(state.progress, 3),
+        "reason": state.reason,
+        "memory_bytes": state.size,
+        "expires_in": None if state.expires_in is None else round(state.expires_in, 1),
         "fallback": row.fallback,
         "licence": row.licence,
     }

@@ -7,25 +7,28 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any, Self
 
 import psutil
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cerebrum_inference.api.common import (
     DEFAULT_MAX_TOKENS,
     Deps,
+    Prompt,
+    Resources,
     SamplingFields,
-    collect,
     describe,
     generation,
-    pieces_with_text,
     prepared,
+    prompt_tokens,
+    timings,
+    visible,
 )
 from cerebrum_inference.engine import Finish, Generation, LoadedModel
 from cerebrum_kit import sse
-from cerebrum_kit.errors import CerebrumError, Overloaded, render_openai
+from cerebrum_kit.errors import CerebrumError, InvalidRequest, Overloaded, render_openai
 from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.responses import EventStreamResponse, JobResponse
 from cerebrum_kit.text import RequestModel, Text
@@ -34,17 +37,42 @@ router = APIRouter()
 
 
 class InferenceRequest(SamplingFields):
-    prompt: Annotated[Text, Field(min_length=1)]
+    prompt: Prompt
     model: str | None = None
     max_tokens: int = Field(DEFAULT_MAX_TOKENS, ge=1, le=1_048_576)
 
     def generation(self, model: LoadedModel) -> Generation:
-        return generation(model, model.tokenize(self.prompt), self, self.max_tokens)
+        return generation(model, prompt_tokens(model, self.prompt), self, self.max_tokens)
+
+
+class InfillRequest(SamplingFields):
+    """As llama.cpp's server has it: what stands before and behind the place, and files around it."""
+
+    input_prefix: Text
+    input_suffix: Text
+    prompt: Text = ""
+    model: str | None = None
+    n_predict: int = Field(DEFAULT_MAX_TOKENS, ge=1, le=1_048_576)
+
+    def generation(self, model: LoadedModel) -> Generation:
+        tokens = model.infill_prompt(self.input_prefix + self.prompt, self.input_suffix)
+        if tokens is None:
+            raise InvalidRequest(f"{model.row.id} has no tokens for filling in the middle.", param="model")
+        return generation(model, tokens, self, self.n_predict)
 
 
 class TokenizeRequest(RequestModel):
-    text: Text
+    """A text to be made tokens, or tokens to be made text."""
+
+    text: Text | None = None
+    tokens: list[int] | None = None
     model: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.text is None) == (self.tokens is None):
+            raise ValueError("text or tokens, one of them")
+        return self
 
 
 def summary(asked: Generation, finish: Finish, seconds: float) -> dict[str, Any]:
@@ -55,12 +83,7 @@ def summary(asked: Generation, finish: Finish, seconds: float) -> dict[str, Any]
         "model": asked.model,
         "finish_reason": finish.reason,
         "tokens_per_second": round(finish.tokens_per_second, 2),
-        "timings": {
-            "prompt_tokens": finish.prompt_tokens,
-            "cached_tokens": finish.cached_tokens,
-            "prefill_seconds": round(finish.prefill_seconds, 4),
-            "decode_seconds": round(finish.decode_seconds, 4),
-        },
+        "timings": timings(finish),
     }
 
 
@@ -68,33 +91,37 @@ def error_event(error: CerebrumError) -> bytes:
     return sse.encode_json({**render_openai(error, current_request_id.get()), "done": True})
 
 
-@router.post("/v1/inference")
-async def infer(body: InferenceRequest, deps: Deps) -> JobResponse:
-    """The whole answer as one JSON object."""
-
+def _whole(body: InferenceRequest | InfillRequest, deps: Resources, text_field: str) -> JobResponse:
     async def work() -> dict[str, Any]:
         started = time.monotonic()
-        async with prepared(deps, body.model, body.generation) as asked:
-            result = await collect(deps.engine, asked)
-        return {"text": result.text, **summary(asked, result.finish, time.monotonic() - started)}
+        text: list[str] = []
+        tokens: list[int] = []
+        async with prepared(deps, body, body.model, body.generation) as asked, deps.engine.generate(asked) as items:
+            async for item in items:
+                if isinstance(item, Finish):
+                    facts = summary(asked, item, time.monotonic() - started)
+                    more = {"tokens": tokens} if body.return_tokens else {}
+                    return {text_field: "".join(text), **more, **facts}
+                text.append(item.text)
+                tokens += item.tokens
+        raise AssertionError("an engine's stream ends with Finish")
 
     return JobResponse(work, lifecycle=deps.lifecycle)
 
 
-@router.post("/v1/inference/stream")
-async def infer_stream(body: InferenceRequest, deps: Deps) -> EventStreamResponse:
-    """The answer as server-sent events; the last one has `done`, with the totals or with an error."""
-
+def _stream(body: InferenceRequest, deps: Resources) -> EventStreamResponse:
     @asynccontextmanager
     async def open_stream() -> AsyncIterator[AsyncIterator[bytes]]:
         started = time.monotonic()
-        async with prepared(deps, body.model, body.generation) as asked, deps.engine.generate(asked) as items:
+        async with prepared(deps, body, body.model, body.generation) as asked, deps.engine.generate(asked) as items:
 
             async def events() -> AsyncIterator[bytes]:
-                async for item, total in pieces_with_text(items):
+                async for item, total in visible(items, tokens=body.return_tokens):
                     if isinstance(item, Finish):
                         facts = summary(asked, item, time.monotonic() - started)
                         yield sse.encode_json({"done": True, **facts})
+                    elif body.return_tokens:
+                        yield sse.encode_json({"token": item.text, "total_tokens": total, "tokens": item.tokens})
                     else:
                         yield sse.encode_json({"token": item.text, "total_tokens": total})
 
@@ -103,15 +130,32 @@ async def infer_stream(body: InferenceRequest, deps: Deps) -> EventStreamRespons
     return EventStreamResponse(open_stream, lifecycle=deps.lifecycle, render_error=error_event)
 
 
+@router.post("/v1/inference")
+async def infer(body: InferenceRequest, deps: Deps) -> JobResponse:
+    """The whole answer as one JSON object."""
+    return _whole(body, deps, "text")
+
+
+@router.post("/v1/inference/stream")
+async def infer_stream(body: InferenceRequest, deps: Deps) -> EventStreamResponse:
+    """The answer as server-sent events; the last one has `done`, with the totals or with an error."""
+    return _stream(body, deps)
+
+
+@router.post("/infill")
+async def infill(body: InfillRequest, deps: Deps) -> JobResponse:
+    """What belongs between two texts, as one JSON object."""
+    return _whole(body, deps, "content")
+
+
 @router.get("/v1/models")
 async def models(deps: Deps) -> dict[str, Any]:
     """The installed models, natively (`models`) and in OpenAI's form (`object`, `data`), in one object."""
-    loaded = set(deps.engine.loaded())
     rows = [row for row in deps.registry.rows if deps.registry.installed(row)]
     return {
         "object": "list",
         "data": [{"id": row.id, "object": "model", "created": 0, "owned_by": "cerebrum"} for row in rows],
-        "models": [describe(row, loaded=row.id in loaded) for row in rows],
+        "models": [describe(row, deps.registry.state(row.id)) for row in rows],
         "default": deps.default_model,
     }
 
@@ -166,7 +210,10 @@ async def cleanup(deps: Deps) -> dict[str, Any]:
 async def tokenize(body: TokenizeRequest, deps: Deps) -> JobResponse:
     async def work() -> dict[str, Any]:
         async with deps.engine.use(body.model or deps.default_model) as model:
-            tokens = await asyncio.to_thread(model.tokenize, body.text)
+            if body.tokens is not None:
+                tokens = model.check_tokens(body.tokens, param="tokens")
+                return {"model": model.row.id, "text": model.detokenize(tokens), "count": len(tokens)}
+            tokens = await asyncio.to_thread(model.tokenize, body.text or "")
             return {"model": model.row.id, "tokens": tokens, "count": len(tokens)}
 
     return JobResponse(work, lifecycle=deps.lifecycle)

@@ -14,9 +14,9 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from cerebrum_inference import llama_trial
 from cerebrum_inference.gguf.header import Header, read_header
 from cerebrum_inference.gguf.sandbox import confine
+from cerebrum_inference.llama import trial as llama_trial
 from cerebrum_inference.modelfile import ModelFileError
 
 

@@ -75,10 +75,14 @@ class _Server(uvicorn.Server):
     async def _feed_watchdog(self, every: float) -> None:
         status = ""
         while True:
-            fields = {"WATCHDOG": "1"}
+            stuck = self._lifecycle.stuck()
+            if stuck is not None:
+                log.error("stuck: the service manager is not told that all is well", reason=stuck)
+            fields = {} if stuck else {"WATCHDOG": "1"}
             if status != (status := self._lifecycle.status):
                 fields["STATUS"] = status
-            self._notifier.notify(**fields)
+            if fields:
+                self._notifier.notify(**fields)
             await asyncio.sleep(every)
 
     def _addresses(self) -> list[str]:
