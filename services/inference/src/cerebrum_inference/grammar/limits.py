@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MAX_DEPTH = 32  # schemas inside schemas
+MAX_DEPTH = 64  # schemas inside schemas, through $ref as well
 MAX_NODES = 2000  # schemas that are looked at, each time one is
 MAX_PROPERTIES = 128  # of one object: each optional one is a parallel state of llama.cpp's parser
 MAX_ENUM = 500  # values of one enum, which are parallel states as well
@@ -17,14 +17,17 @@ MAX_UNION_LEAVES = 128  # alternatives of one anyOf, counted through anyOf and $
 MAX_UNIONS = 200_000  # comparisons of alternatives with each other
 MAX_UNIT_VISITS = 20_000  # steps of llama.cpp's search for left recursion, which forgets where it has been
 MAX_TOOLS = 128
-_MAX_RAW_DEPTH = 128
+_MAX_RAW_DEPTH = 200
 _MAX_RAW_VALUES = 20_000
+_LONGEST_PATH = 200  # characters of a place in an error's text
 
 
 class SchemaError(ValueError):
     """No grammar is made of this schema or tool. The text is for the client: where, what was given, what is allowed."""
 
     def __init__(self, path: str, problem: str) -> None:
+        if len(path) > _LONGEST_PATH:
+            path = f"{path[: _LONGEST_PATH // 2]}...{path[-_LONGEST_PATH // 2 :]}"
         super().__init__(f"{path}: {problem}")
         self.path = path
 

@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as api
 
-MODEL = Path(__file__).resolve().parents[3] / "models" / "cerebrum-tiny.gguf"
+from support.repo import ROOT
+
+MODEL = ROOT / "models" / "cerebrum-tiny.gguf"
 
 
 @lru_cache(maxsize=1)
