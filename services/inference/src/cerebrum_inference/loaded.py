@@ -125,7 +125,7 @@ class LlamaModel:
         called = [message["tool_calls"] for message in messages if "tool_calls" in message]
         # Unlike a message's text, these go through the template as they are.
         for text in texts_of([list(tools or ()), called]):
-            if any(self.model.is_control(token) for token in self._tokens(text, True)):
+            if not self.model.special_tokens.isdisjoint(self._tokens(text, True)):
                 raise ValueError(f"tools and their calls must not contain control tokens; {text[:80]!r} does")
         return self.chat.tokens(messages, tools, self._tokens)
 

@@ -93,7 +93,7 @@ class Context:
         start, count = self.rows, len(tokens)
         end = start + count
         self._tokens[start:end] = tokens  # type: ignore[call-overload]  # any sequence of integers will do
-        self._positions[start:end] = range(position, position + count)  # type: ignore[call-overload]  # a sequence too
+        self._positions[start:end] = range(position, position + count)  # type: ignore[call-overload]  # a range is a sequence of integers too
         self._sequences[start:end] = [sequence] * count
         self._wanted[start:end] = [int(wanted == "all")] * count
         self._wanted[end - 1] = int(wanted != "none")

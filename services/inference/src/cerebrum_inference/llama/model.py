@@ -47,6 +47,13 @@ class Model:
         self.end_tokens = frozenset(
             token for token in range(self.vocab_size) if api.llama_vocab_is_eog(self.vocab, token)
         )
+        # Their text is never part of an answer, so a grammar, which judges tokens by it, must not be offered them.
+        self.control_tokens = frozenset(
+            token
+            for token in range(self.vocab_size)
+            if token not in self.end_tokens and api.llama_vocab_is_control(self.vocab, token)
+        )
+        self.special_tokens = self.end_tokens | self.control_tokens
         # A recurrent model's memory is one state: it cannot go back by a few tokens.
         self.can_forget = not (api.llama_model_is_recurrent(pointer) or api.llama_model_is_hybrid(pointer))
         self._pieces: dict[int, bytes] = {}
@@ -80,9 +87,6 @@ class Model:
                 room = -count
             self._pieces[token] = found
         return found
-
-    def is_control(self, token: int) -> bool:
-        return bool(api.llama_vocab_is_control(self.vocab, token))
 
     def special_text(self, token: int) -> str:
         """How a control token is written, for chat templates; empty for no token."""

@@ -57,6 +57,8 @@ class Sampler:
         biases = dict(sampling.logit_bias)
         if sampling.ignore_eos:
             biases.update(dict.fromkeys(model.end_tokens, float("-inf")))
+        if grammar is not None:
+            biases.update(dict.fromkeys(model.control_tokens, float("-inf")))
         self._biased = np.fromiter(biases, np.int64, len(biases)) if biases else None
         self._bias = np.fromiter(biases.values(), np.float32, len(biases))
         if grammar is not None:
