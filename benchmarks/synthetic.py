@@ -1,6 +1,6 @@
 """Writes models with the shapes of real ones and random weights: speed and memory as theirs, no download, no licence.
 
-usage: python benchmarks/synthetic.py q05|q05-echo|q7b     with the venv of scripts/bench_venv.sh; prints the file's path
+usage: python benchmarks/synthetic.py q05|q05-echo|q7b     with the venv of scripts/bench_venv.sh; prints the path
 
 What a step costs does not depend on the weights' values, only on shape and type, so servers can be compared with these.
 Their text is noise. Tokens that end an answer, and bytes that are no plain text, have weights of zero: their logits lie
