@@ -11,6 +11,7 @@ import argparse
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,15 +19,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import figures, inside, peers
 from benchmarks.figures import Conditions, report
 from benchmarks.load import Endpoint, together
 from benchmarks.peers import Plan
 
+ROOT = Path(__file__).resolve().parents[1]
 SYSTEMS = ("llama-server", "example", "llama_cpp")
 COMPARED = ("throughput", "stall", "contention", "warm", "health", "cancel", "memory")
 FIGURES = (*COMPARED, "speculation", "overhead")
@@ -74,6 +75,7 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.quiet_wait = 1, min(options.quiet_wait, 3.0)
+        options.peers = tuple(name for name in ("llama-server",) if name in options.peers)
         options.only = tuple(name for name in ("throughput", "warm", "overhead") if name in options.only)
     return options
 
@@ -172,10 +174,19 @@ def speculation(conditions: Conditions, python: Path) -> None:
 
 def main() -> None:
     options = arguments()
+    # Ended from outside, it still ends the servers that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     machine()
     python = Path(script("bench_venv.sh")) / "bin/python"
     size = SIZES[options.model]
-    conditions = Conditions(options.model, options.rounds, options.quiet_wait, 1 if options.quick else 3, size.answer)
+    conditions = Conditions(
+        options.model,
+        options.rounds,
+        options.quiet_wait,
+        1 if options.quick else 3,
+        size.answer,
+        1 if options.quick else 4,
+    )
     if options.soak:
         plan = Plan(synthetic(python, options.model), size.slots, size.context, size.kv_bytes_per_token)
         with peers.cerebrum(plan) as ours:

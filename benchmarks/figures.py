@@ -34,12 +34,19 @@ def report(figure: str, **values: object) -> None:
     print(json.dumps({"figure": figure, **values}), flush=True)
 
 
+def note(figure: str, endpoint: Endpoint, streams: int, value: float, foreign: float) -> None:
+    """Progress, for whoever watches."""
+    text = f"{figure} {name_of(endpoint)} x{streams}: {value:.3f} (foreign {foreign:.0%})"
+    print(text, file=sys.stderr, flush=True)
+
+
 @dataclass
 class Conditions:
     """How to measure.
 
     Attributes:
         wait: seconds to wait for a quiet second before a sample.
+        requests: in a sample, so that few streams run several each: one alone is over too soon to measure.
         run_id: makes every prompt of every run a new one.
     """
 
@@ -48,6 +55,7 @@ class Conditions:
     wait: float
     attempts: int = 3
     answer: int = ANSWER
+    requests: int = 4
     run_id: str = field(default_factory=lambda: str(time.time_ns()))
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -66,9 +74,7 @@ class Conditions:
         return sample(measure, pids, wait=self.wait, attempts=self.attempts)
 
 
-def compare(
-    figure: str, unit: str, ours: str, results: dict[str, list[Sample[float]]], *, **labels: object
-) -> None:
+def compare(figure: str, unit: str, ours: str, results: dict[str, list[Sample[float]]], **labels: object) -> None:
     """One line: each system's median, and ours divided by each other's."""
     medians = {name: float(statistics.median(one.value for one in usable(group))) for name, group in results.items()}
     report(
@@ -96,6 +102,7 @@ def throughput(conditions: Conditions, endpoints: Sequence[Endpoint], concurrenc
                 at = rates.setdefault(streams, {}).setdefault(name_of(endpoint), [])
                 at.append(Sample(window.value.tokens_per_second, window.foreign))
                 median = statistics.median(one.ttft for one in window.value.streams)
+                note("throughput", endpoint, streams, at[-1].value, window.foreign)
                 ttfts.setdefault(streams, {}).setdefault(name_of(endpoint), []).append(Sample(median, window.foreign))
     for streams in concurrencies:
         labels = {"model": conditions.model, "streams": streams, "prompt": PROMPT, "answer": conditions.answer}
@@ -104,8 +111,7 @@ def throughput(conditions: Conditions, endpoints: Sequence[Endpoint], concurrenc
 
 
 def window_sample(conditions: Conditions, endpoint: Endpoint, streams: int, *pids: int) -> Sample[Window]:
-    """Few streams run several requests each, since one alone is over too soon to measure."""
-    each = max(1, 4 // streams)
+    each = max(1, conditions.requests // streams)
 
     def measure() -> Window:
         lanes = [[conditions.ask(PROMPT, conditions.answer) for _ in range(each)] for _ in range(streams)]
@@ -162,6 +168,7 @@ def contention(conditions: Conditions, endpoints: Sequence[Endpoint]) -> None:
             with busy_loop() as hog:
                 window = window_sample(conditions, endpoint, 1, hog)
             rates.setdefault(name_of(endpoint), []).append(Sample(window.value.tokens_per_second, window.foreign))
+            note("contention", endpoint, 1, window.value.tokens_per_second, window.foreign)
     compare("contention", "tokens/s", name_of(endpoints[0]), rates, model=conditions.model, streams=1, busy_processes=1)
 
 
