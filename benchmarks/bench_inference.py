@@ -69,12 +69,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", type=names(SYSTEMS), default=SYSTEMS, help="systems, between commas; or ''")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quiet-wait", type=float, default=20.0, help="seconds to wait for a quiet one, per sample")
+    parser.add_argument("--attempts", type=int, default=3, help="how often an unquiet sample is taken at most")
     parser.add_argument("--build-peer", action="store_true", help="build llama-server (about 9 CPU minutes, once)")
     parser.add_argument("--soak", type=float, metavar="SECONDS", help="only this: random requests for so long")
     parser.add_argument("--quick", action="store_true", help="one round of a few figures, about a minute")
     options = parser.parse_args()
     if options.quick:
-        options.rounds, options.quiet_wait = 1, min(options.quiet_wait, 3.0)
+        options.rounds, options.attempts, options.quiet_wait = 1, 1, min(options.quiet_wait, 3.0)
         options.peers = tuple(name for name in ("llama-server",) if name in options.peers)
         options.only = tuple(name for name in ("throughput", "warm", "overhead") if name in options.only)
     return options
