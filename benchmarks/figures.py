@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from benchmarks.load import Ask, Endpoint, Stream, Window, prompt, run, stream, together
+from benchmarks.load import Ask, Endpoint, RequestFailed, Stream, Window, prompt, run, stream, together
 from benchmarks.peers import resident_bytes
 from benchmarks.quiet import Sample, sample, trust, usable
 
@@ -133,7 +133,12 @@ def stall(conditions: Conditions, endpoints: Sequence[Endpoint]) -> None:
                 running.set()
 
         victim = asyncio.ensure_future(stream(endpoint, conditions.ask(PROMPT, STALL_ANSWER), on_read=progress))
-        await running.wait()
+        started = asyncio.ensure_future(running.wait())
+        await asyncio.wait({victim, started}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if victim.done():
+            victim.result()  # why it failed, if it did
+            raise RequestFailed(f"{endpoint.system}: the stream was over before the long prompt came")
         return await stream(endpoint, conditions.ask(LONG_PROMPT, 8)), await victim
 
     def measure(endpoint: Endpoint) -> tuple[Stream, Stream]:
@@ -144,6 +149,7 @@ def stall(conditions: Conditions, endpoints: Sequence[Endpoint]) -> None:
         for endpoint in endpoints:
             taken = conditions.sample(functools.partial(measure, endpoint), endpoint.pid)
             long, victim = taken.value
+            note("stall", endpoint, 1, victim.longest_gap, taken.foreign)
             gaps.setdefault(name_of(endpoint), []).append(Sample(victim.longest_gap, taken.foreign))
             firsts.setdefault(name_of(endpoint), []).append(Sample(long.ttft, taken.foreign))
     ours = name_of(endpoints[0])
