@@ -8,12 +8,12 @@ PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || command -
 CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 # `su` without a dash keeps a PATH without the system's tools.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
-export PYTHON CEREBRUM_CACHE
+export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-unit test-roles lint bench dev docs lock train
+.PHONY: help venv up down status test test-unit test-roles lint bench bench-inference dev docs lock train
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## .venv with every service and the tools, from the hash-pinned locks
 	@scripts/venv.sh
@@ -44,6 +44,9 @@ lint: venv ## ruff, mypy --strict, ansible-lint (production)
 
 bench: venv ## measures what the edge adds to the backend, in one run, as JSON lines
 	@.venv/bin/python benchmarks/bench_edge.py
+
+bench-inference: venv ## the inference service beside other servers: LLAMA_SERVER=path or BUILD_PEER=1, ARGS="--quick"
+	@.venv/bin/python benchmarks/bench_inference.py $(if $(BUILD_PEER),--build-peer) $(ARGS)
 
 docs: venv ## write the roles' READMEs from their argument_specs
 	@.venv/bin/python scripts/role_readmes.py
