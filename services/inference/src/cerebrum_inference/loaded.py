@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from cerebrum_inference.batching.fill import MOST_SPECULATING
 from cerebrum_inference.batching.options import WorkerOptions
 from cerebrum_inference.batching.stats import ModelStats
-from cerebrum_inference.batching.step import MOST_SPECULATING
 from cerebrum_inference.batching.store import PrefixStore
 from cerebrum_inference.batching.worker import Worker
 from cerebrum_inference.chat import ChatTemplate, texts_of
 from cerebrum_inference.embedding import Embedder
 from cerebrum_inference.llama import Context, Model
 from cerebrum_inference.manifest import ModelRow
-from cerebrum_inference.scheduling.lookup import LONGEST_DRAFT
+from cerebrum_inference.scheduling.lookup import LONGEST_DRAFT, TILE
 from cerebrum_inference.scheduling.prefix import WORTH_SHARING, common_prefix
 from cerebrum_inference.turns import Turns
 from cerebrum_kit.errors import InvalidRequest
@@ -61,12 +61,14 @@ class LlamaModel:
             bos, eos = self.model.special_text(self.model.bos), self.model.special_text(self.model.eos)
             self.chat = ChatTemplate(template, bos, eos) if template else None
             pinned = self._pinned_prompts(row.pinned_system)
+            sequences = options.slots + len(pinned)
+            options = replace(options, scratch=sequences)
             context = Context(
                 self.model,
-                cells=options.slots * options.context + sum(map(len, pinned)),
-                sequences=options.slots + len(pinned),
+                cells=options.slots * options.context + sum(map(len, pinned)) + TILE,
+                sequences=sequences + 1,
                 batch=min(_BATCH, options.slots * options.context),
-                outputs=max(options.slots + len(pinned), MOST_SPECULATING * (LONGEST_DRAFT + 1)),
+                outputs=max(sequences + 1, MOST_SPECULATING * (LONGEST_DRAFT + 1)),
                 threads=options.threads,
             )
         except Exception:

@@ -64,7 +64,7 @@ class InferenceSettings(ServiceSettings):
     # Minutes without use after which a model leaves the memory; -1 keeps it.
     idle_unload_minutes: float = Field(60.0, ge=-1)
     # Computed prefixes: tokens that stay in the cache after a generation, and memory for those that do not.
-    prefix_idle_tokens: int = Field(4096, ge=0)
+    prefix_idle_tokens: int = Field(512, ge=0)
     prefix_store_mib: int = Field(256, ge=0)
     # Memory that stays free for everything else on the machine when a model is loaded.
     reserve_mib: int = Field(1024, ge=0)

@@ -71,9 +71,10 @@ class PrefixCache:
             slot.tokens = []
 
     def trim(self) -> None:
-        """Keeps the idle tokens below their limit."""
+        """Keeps the idle tokens below their limit, as far as the store has room for them."""
         for sequence in prefix.to_evict((slot.holder() for slot in self._slots), most_tokens=self._idle_tokens):
-            self.evict(self._slots[sequence])
+            if self._context.saved_size(sequence) <= self._store.capacity // 2:
+                self.evict(self._slots[sequence])
 
     def make_room(self) -> bool:
         """Gives up the idle sequence that was not used for longest, or, when there is none, a pinned one."""

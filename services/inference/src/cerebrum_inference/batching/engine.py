@@ -177,8 +177,10 @@ class BatchEngine:
                 self._foreign.observe(self._machine.cpu(), known=not self._registry.loading)
                 self._pressure = self._machine.pressure()
                 before = self._governor.threads
-                threads = self._governor.decide(time.monotonic(), self._foreign.cores)
-                if threads != before:
+                computing = any(worker.busy for worker in self._workers())
+                foreign = self._foreign.cores if computing else self._foreign.latest
+                threads = self._governor.decide(time.monotonic(), foreign, computing=computing)
+                if threads != before and computing:
                     log.info("threads changed", threads=threads, foreign_cores=round(self._foreign.cores, 2))
                 for worker in self._workers():
                     worker.threads = threads

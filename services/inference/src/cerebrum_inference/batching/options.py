@@ -10,6 +10,7 @@ class WorkerOptions:
     """See the module.
 
     Attributes:
+        scratch: a sequence without a slot, for rows that nobody reads.
         context: tokens that one generation can hold, its prompt included.
         step_seconds: what a step may take while streams wait for their next token.
         coalesce_seconds: pieces of a stream that follow each other faster are sent as one.
@@ -24,3 +25,4 @@ class WorkerOptions:
     coalesce_seconds: float = 0.02
     idle_tokens: int = 4096
     speculate: bool = True
+    scratch: int = 0

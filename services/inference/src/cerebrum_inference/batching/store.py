@@ -29,7 +29,7 @@ class PrefixStore:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._lock = threading.Lock()
         self._entries: list[Saved] = []  # the longest unused first
         self.size = 0
@@ -40,13 +40,13 @@ class PrefixStore:
     def wants(self, model: str, tokens: Sequence[int]) -> bool:
         """Whether nothing that is here already begins with `tokens`."""
         with self._lock:
-            return self._capacity > 0 and not any(
+            return self.capacity > 0 and not any(
                 one.model == model and common_prefix(one.tokens, tokens) == len(tokens) for one in self._entries
             )
 
     def add(self, model: str, tokens: Sequence[int], data: bytes) -> None:
         """Keeps a prefix; shorter ones that it begins with go."""
-        if not data or len(data) > self._capacity:
+        if not data or len(data) > self.capacity:
             return
         with self._lock:
             self._entries = [
@@ -56,7 +56,7 @@ class PrefixStore:
             ]
             self._entries.append(Saved(model, tuple(tokens), data))
             self.size = sum(len(one.data) for one in self._entries)
-            while self.size > self._capacity:
+            while self.size > self.capacity:
                 self.size -= len(self._entries.pop(0).data)
 
     def best(self, model: str, prompt: Sequence[int], *, more_than: int) -> tuple[int, Saved] | None:

@@ -144,9 +144,13 @@ class Context:
     def clear(self) -> None:
         api.llama_memory_clear(self._memory, True)
 
+    def saved_size(self, sequence: int) -> int:
+        """Bytes that `save` would give."""
+        return int(api.llama_state_seq_get_size(self.pointer, sequence))
+
     def save(self, sequence: int) -> bytes:
         """A sequence's cells as bytes that `restore` understands; empty where llama.cpp gives none."""
-        size = int(api.llama_state_seq_get_size(self.pointer, sequence))
+        size = self.saved_size(sequence)
         buffer = (ctypes.c_uint8 * size)()
         written = int(api.llama_state_seq_get_data(self.pointer, buffer, size, sequence))
         return bytes(memoryview(buffer)[:written])

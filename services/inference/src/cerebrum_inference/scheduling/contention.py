@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_QUIET_SECONDS = 5.0
+_QUIET_SECONDS = 3.0
 _TAKEN_CORES = 0.3  # others' use below that share of a core is the usual noise of a machine
 _SMOOTHING, _SLOW_SMOOTHING = 0.6, 0.05
 
@@ -24,13 +24,18 @@ class CpuSample:
 
 
 class ForeignCpu:
-    """Cores that others use: what the machine was busy with, minus what this process used."""
+    """Cores that others use: what the machine was busy with, minus what this process used.
+
+    Attributes:
+        cores: smoothed over about a second; `latest` is the last half second alone.
+    """
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
         self._last: CpuSample | None = None
         self._sustained = 0.0
         self.cores = 0.0
+        self.latest = 0.0
 
     @property
     def sustained_share(self) -> float:
@@ -48,6 +53,7 @@ class ForeignCpu:
             return
         used = (sample.busy - last.busy) - (sample.own - last.own)
         now = min(float(self._cores), max(0.0, used / (sample.at - last.at)))
+        self.latest = now
         self.cores += _SMOOTHING * (now - self.cores)
         self._sustained += _SLOW_SMOOTHING * (now - self._sustained)
 
@@ -66,11 +72,15 @@ class ThreadGovernor:
         self._quiet_since: float | None = None
         self.threads = threads
 
-    def decide(self, now: float, foreign_cores: float) -> int:
-        """The number of threads from now on. Goes down at once and comes back after five quiet seconds."""
+    def decide(self, now: float, foreign_cores: float, *, computing: bool) -> int:
+        """The number of threads from now on.
+
+        Goes down at once and comes back after some quiet seconds, or at once while nothing is computed: what was busy
+        before a request says nothing about the time after it.
+        """
         taken = round(foreign_cores + 0.5 - _TAKEN_CORES)
         wanted = max(1, min(self._most, self._cores - taken))
-        if wanted < self.threads:
+        if wanted < self.threads or not computing:
             self.threads, self._quiet_since = wanted, None
         elif wanted > self.threads:
             if self._quiet_since is None:

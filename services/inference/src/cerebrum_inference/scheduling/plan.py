@@ -9,6 +9,10 @@ from dataclasses import dataclass
 _AGEING_ROWS = 200.0
 
 
+# Requests that come within that time came together: those of them that have no token yet go first.
+_TOGETHER_SECONDS = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt that is not computed to its end.
@@ -16,12 +20,27 @@ class Prompt:
     Attributes:
         slot: whose it is.
         rows: how many are left.
+        asked: when it came.
         waited: seconds since its slot took it.
     """
 
     slot: int
     rows: int
+    asked: float
     waited: float
+
+
+def came_together(prompts: Sequence[Prompt], oldest_stream: float, most_rows: int) -> list[Prompt]:
+    """The prompts that need not make way for the streams that run, in one step of at most `most_rows` rows.
+
+    Streams are protected from the prompts that come behind them. Of requests that came at one time some get their
+    first token before the others; these have nothing yet, and go first as long as it is one step.
+
+    Args:
+        oldest_stream: when the first of the running streams came.
+    """
+    together = [prompt for prompt in prompts if prompt.asked <= oldest_stream + _TOGETHER_SECONDS]
+    return together if sum(prompt.rows for prompt in together) <= most_rows else []
 
 
 def share_rows(prompts: Sequence[Prompt], rows: int) -> list[tuple[int, int]]:
