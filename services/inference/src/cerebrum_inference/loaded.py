@@ -16,7 +16,8 @@ from cerebrum_inference.chat import ChatTemplate, texts_of
 from cerebrum_inference.embedding import Embedder
 from cerebrum_inference.llama import Context, Model
 from cerebrum_inference.manifest import ModelRow
-from cerebrum_inference.scheduling.lookup import LONGEST_DRAFT, TILE
+from cerebrum_inference.scheduling.lookup import LONGEST_DRAFT
+from cerebrum_inference.scheduling.pacing import TILE_ROWS
 from cerebrum_inference.scheduling.prefix import WORTH_SHARING, common_prefix
 from cerebrum_inference.turns import Turns
 from cerebrum_kit.errors import InvalidRequest
@@ -65,7 +66,7 @@ class LlamaModel:
             options = replace(options, scratch=sequences)
             context = Context(
                 self.model,
-                cells=options.slots * options.context + sum(map(len, pinned)) + TILE,
+                cells=options.slots * options.context + sum(map(len, pinned)) + TILE_ROWS,
                 sequences=sequences + 1,
                 batch=min(_BATCH, options.slots * options.context),
                 outputs=max(sequences + 1, MOST_SPECULATING * (LONGEST_DRAFT + 1)),

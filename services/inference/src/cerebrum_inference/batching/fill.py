@@ -42,6 +42,7 @@ class Batch:
         drafts: by sequence; most streams have none.
         chunks: prompts' rows behind them.
         padded: rows that nobody reads.
+        position: where in their text the prompts' rows stand, on average.
     """
 
     decoding: Sequence[Slot]
@@ -49,6 +50,7 @@ class Batch:
     chunks: Sequence[Chunk]
     padded: int
     rows: int
+    position: float
 
 
 class Filler:
@@ -58,8 +60,9 @@ class Filler:
         self._context = context
         self._scratch = options.scratch
         self._speculate = speculate
-        self._paced = PrefillPacer(budget_seconds=options.step_seconds, most_rows=context.batch)
-        self._lone = PrefillPacer(budget_seconds=_LONE_STEP_SECONDS, most_rows=context.batch, first_rows=context.batch)
+        self._pacer = PrefillPacer(
+            budget_seconds=options.step_seconds, lone_seconds=_LONE_STEP_SECONDS, most_rows=context.batch
+        )
         self._costs = StepCosts(MOST_SPECULATING * (LONGEST_DRAFT + 1))
 
     def fill(self, slots: Sequence[Slot], now: float) -> Batch:
@@ -75,10 +78,11 @@ class Filler:
             for offset, token in enumerate(drafts.get(slot.sequence, ()), 1):
                 context.add(token, at + offset, slot.sequence)
         chunks = self._prompts(filling, decoding, now) if filling else []
-        padded = 0 if filling else self._costs.padding(context.rows)
+        position = _mean_position(chunks)
+        padded = self._pacer.filling(context.rows, position) if chunks else self._costs.padding(context.rows)
         if padded:
             context.extend([0] * padded, 0, self._scratch, wanted="none")
-        return Batch(decoding, drafts, chunks, padded, context.rows)
+        return Batch(decoding, drafts, chunks, padded, context.rows, position)
 
     def observe(self, batch: Batch, seconds: float) -> None:
         """A batch took so long."""
@@ -87,8 +91,7 @@ class Filler:
         if not batch.chunks:
             self._costs.observe(batch.rows, seconds)
         else:
-            rows = sum(chunk.count for chunk in batch.chunks)
-            (self._paced if batch.decoding else self._lone).observe(rows, seconds)
+            self._pacer.observe(batch.rows, batch.position, seconds)
 
     def _drafts(self, decoding: Sequence[Slot]) -> dict[int, list[int]]:
         """Drafts by sequence; most streams have none."""
@@ -110,7 +113,8 @@ class Filler:
         """Adds rows of prompts."""
         context = self._context
         room = context.batch - context.rows
-        rows = min((self._paced if decoding else self._lone).rows(), room)
+        position = sum(len(slot.tokens) for slot in filling) / len(filling)
+        rows = min(self._pacer.rows(position, streams=context.rows), room)
         waiting = [
             Prompt(slot.sequence, slot.left, slot.job.asked, now - slot.started)
             for slot in filling
@@ -141,3 +145,8 @@ class Filler:
             row = context.extend(part, at, sequence, wanted="all" if every else "last" if last else "none")
             chunks.append(Chunk(slot, count, row, needed))
         return chunks
+
+
+def _mean_position(chunks: Sequence[Chunk]) -> float:
+    rows = sum(chunk.count for chunk in chunks)
+    return sum(chunk.count * (len(chunk.slot.tokens) + chunk.count / 2) for chunk in chunks) / rows if rows else 0.0

@@ -16,6 +16,7 @@ _FORGET = 0.15  # weight of the newest draft in the averages
 _RETRY_STEPS = 48  # steps between two tries while drafts do not pay
 TILE = 4  # rows that llama.cpp's matrix kernels for repacked weights take at once; what is left over goes row by row
 _PAYS = 0.97
+_TRIES = 3  # a step of a new shape is slow the first time: one says nothing
 
 
 class PromptLookup:
@@ -94,13 +95,16 @@ class StepCosts:
 
     def __init__(self, most_rows: int) -> None:
         self._seconds: list[float | None] = [None] * (most_rows + 1)
+        self._seen = [0] * (most_rows + 1)
+        self._asked = 0
 
     def observe(self, rows: int, seconds: float) -> None:
         if rows < len(self._seconds):
+            self._seen[rows] += 1
             before = self._seconds[rows]
             # The lower of two: a step that was disturbed says nothing about the next one.
             self._seconds[rows] = (
-                seconds if before is None else before + (0.3 if seconds < before else 0.05) * (seconds - before)
+                seconds if before is None else before + (0.3 if seconds < before else 0.15) * (seconds - before)
             )
 
     def known(self, rows: int) -> float | None:
@@ -124,7 +128,13 @@ class StepCosts:
     def padding(self, rows: int) -> int:
         """How many rows without use make a step faster: three rows take longer than four where four fill a tile."""
         more = -rows % TILE
-        alone, filled = self.known(rows), self.known(rows + more)
-        if not more or alone is None or rows + more >= len(self._seconds):
+        if not more or rows + more >= len(self._seconds):
             return 0
-        return more if filled is None or filled < _PAYS * alone else 0
+        self._asked += 1
+        alone, filled = self.known(rows), self.known(rows + more)
+        if alone is None or self._seen[rows] < _TRIES:
+            return 0
+        if filled is None or self._seen[rows + more] < _TRIES:
+            return more
+        # Now and then the other way is taken, so that neither figure is older than the other.
+        return more if (filled < _PAYS * alone) != (self._asked % _RETRY_STEPS == 0) else 0
