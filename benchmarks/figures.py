@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from benchmarks.load import Ask, Endpoint, RequestFailed, Stream, Window, prompt, run, stream, together
@@ -28,6 +28,7 @@ PROMPT, ANSWER = 127, 64
 STALL_ANSWER, LONG_PROMPT = 160, 1950
 WARM_PROMPT = 800
 SAMPLE_SECONDS = 240.0
+CONTENTION_ANSWER = 24
 
 
 def report(figure: str, **values: object) -> None:
@@ -168,11 +169,13 @@ def busy_loop() -> Iterator[int]:
 
 
 def contention(conditions: Conditions, endpoints: Sequence[Endpoint]) -> None:
+    """One stream beside a process that computes without end. Short: some servers fall to a token a second."""
+    short = replace(conditions, answer=CONTENTION_ANSWER, requests=1)
     rates: dict[str, list[Sample[float]]] = {}
     for _ in range(conditions.rounds):
         for endpoint in endpoints:
             with busy_loop() as hog:
-                window = window_sample(conditions, endpoint, 1, hog)
+                window = window_sample(short, endpoint, 1, hog)
             rates.setdefault(name_of(endpoint), []).append(Sample(window.value.tokens_per_second, window.foreign))
             note("contention", endpoint, 1, window.value.tokens_per_second, window.foreign)
     compare("contention", "tokens/s", name_of(endpoints[0]), rates, model=conditions.model, streams=1, busy_processes=1)

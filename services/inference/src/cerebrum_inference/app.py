@@ -21,6 +21,7 @@ from cerebrum_inference.batching.store import PrefixStore
 from cerebrum_inference.embedded import ensure_local_key
 from cerebrum_inference.engine import Engine, Finish, Generation, Sampling
 from cerebrum_inference.gguf.inspection import inspect_file
+from cerebrum_inference.gguf.inspection import self_check as check_library
 from cerebrum_inference.loaded import LlamaModel, Shared
 from cerebrum_inference.machine import cpu_pressure, cpu_sample, usable_cores
 from cerebrum_inference.manifest import Manifest, ModelRow, read_manifest
@@ -41,6 +42,7 @@ from cerebrum_kit.settings import BadSettings, credential
 log = get_logger(__name__)
 # A 7B model is computed with for seconds, and read from a slow disk for minutes.
 _TRIAL_SECONDS = 900.0
+_SELF_CHECK_SECONDS = 60.0
 
 
 class State(TypedDict):
@@ -53,6 +55,8 @@ def create_app(settings: InferenceSettings) -> FastAPI:
     Raises:
         ConfigurationError: the manifest, the default model or the keys cannot be used, or llama.cpp does not work here.
     """
+    found = check_library(timeout=_SELF_CHECK_SECONDS)
+    log.info("llama.cpp works", system=found.system_info, sandbox=",".join(found.layers))
     manifest = read_manifest(settings.manifest)
     default_model = choose_default(manifest, settings.default_model)
     keys = _keys(settings)

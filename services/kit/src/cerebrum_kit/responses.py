@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from cerebrum_kit import sse
 from cerebrum_kit.errors import CerebrumError, Internal, Overloaded
@@ -23,10 +23,16 @@ log = get_logger(__name__)
 
 OpenStream = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 KEEP_ALIVE_SECONDS = 15.0
+# A client that reads nothing for so long, while what it gets fills every buffer on the way, is not coming back.
+STALL_SECONDS = 30.0
 
 
 class _Gone(Exception):
     """The client closed its connection."""
+
+
+class _Stalled(Exception):
+    """The client keeps its connection, and reads nothing."""
 
 
 def shutting_down() -> Overloaded:
@@ -86,6 +92,7 @@ class EventStreamResponse(Response):
     Args:
         render_error: the event that ends the stream on an error.
         keep_alive_seconds: silence after which a comment is sent.
+        stall_seconds: how long one write may wait for the client to read; then the connection is cut.
     """
 
     def __init__(
@@ -95,6 +102,7 @@ class EventStreamResponse(Response):
         lifecycle: Lifecycle,
         render_error: Callable[[CerebrumError], bytes],
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        stall_seconds: float = STALL_SECONDS,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.background = None
@@ -103,16 +111,29 @@ class EventStreamResponse(Response):
         self._lifecycle = lifecycle
         self._render_error = render_error
         self._keep_alive = keep_alive_seconds
+        self._stall = stall_seconds
         self._extra = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
         self._started = False
         self._last_sent = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            await self._answer(scope, receive, self._patient(send))
+        except _Stalled:
+            log.warning("a stream was cut", reason=f"its client read nothing for {self._stall:g} s")
+            scope["cerebrum.outcome"] = "client_too_slow"
+            abort = scope.get("cerebrum.abort")
+            if abort is not None:
+                abort()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
             await _supervise(self._run(send), receive, self._lifecycle)
         except _Gone:
             scope["cerebrum.outcome"] = "disconnected"
             return
+        except _Stalled:
+            raise
         except Exception as exc:
             if not self._started:
                 raise
@@ -124,6 +145,18 @@ class EventStreamResponse(Response):
             scope["cerebrum.outcome"] = error.code
             await send({"type": "http.response.body", "body": self._render_error(error), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _patient(self, send: Send) -> Send:
+        """`send` with an end to its patience."""
+
+        async def bounded(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self._stall):
+                    await send(message)
+            except TimeoutError:
+                raise _Stalled from None
+
+        return bounded
 
     async def _run(self, send: Send) -> None:
         self._last_sent = asyncio.get_running_loop().time()

@@ -73,7 +73,7 @@ class EmbeddingContext:
         return total
 
     def _vectors(self, pointer: object, count: int) -> Floats:
-        start = ctypes.cast(pointer, ctypes.c_void_p).value  # type: ignore[arg-type]  # a ctypes pointer
+        start = ctypes.cast(pointer, ctypes.c_void_p).value  # type: ignore[arg-type]  # it is a ctypes pointer
         if not start:
             raise LlamaError("llama.cpp gave no vectors")
         memory = (ctypes.c_float * (count * self._dimensions)).from_address(start)

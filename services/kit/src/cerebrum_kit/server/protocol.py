@@ -11,6 +11,7 @@ import asyncio
 import http
 import json
 from dataclasses import dataclass
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -82,6 +83,8 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
                 self._refuse_pipelining()
                 raise _Refused
             super().on_message_begin()
+            # Closing waits until the client has read everything; for one that does not read this is the only end.
+            cast("dict[str, Any]", self.scope)["cerebrum.abort"] = self.transport.abort
             self._header_size, self._head_bytes, self._in_head = 0, 0, True
 
         def on_url(self, url: bytes) -> None:
