@@ -76,6 +76,7 @@ def cerebrum(plan: Plan, **settings: str) -> Iterator[Endpoint]:
             "THREADS": str(THREADS),
             "MAX_CONTEXT": str(plan.context),
             "MAX_QUEUE": "64",
+            "MAX_CPU_PERCENT": "100",  # the servers beside it are the load that is measured
             "LOG_LEVEL": "WARNING",
             **settings,
         }

@@ -111,7 +111,7 @@ class Step:
         """Chooses every stream's next token; rows with logits come in the order in which they were added."""
         wanted = bool(batch.decoding) or any(chunk.outputs for chunk in batch.chunks)
         logits = self._context.logits() if wanted else _NOTHING
-        best = None if batch.drafts else self._all_greedy(batch.decoding, logits)
+        best = None if batch.drafts or not batch.decoding else self._all_greedy(batch.decoding, logits)
         output = 0
         for slot in batch.decoding:
             draft = batch.drafts.get(slot.sequence, ())

@@ -39,8 +39,11 @@ class ForeignCpu:
 
     @property
     def sustained_share(self) -> float:
-        """0..1 of the machine, over some ten seconds: a compiler that runs for two is no reason to refuse work."""
-        return self._sustained / self._cores
+        """0..1 of the machine, as it has been for some ten seconds and still is.
+
+        A compiler that runs for two is no reason to refuse work, and neither is one that is done.
+        """
+        return min(self._sustained, self.cores) / self._cores
 
     def observe(self, sample: CpuSample, *, known: bool = True) -> None:
         """Takes counters twice a second.

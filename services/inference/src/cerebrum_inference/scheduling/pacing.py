@@ -90,5 +90,5 @@ class PrefillPacer:
 
     def observe(self, rows: int, context: float, seconds: float) -> None:
         """A step of `rows` rows at a mean position of `context` took `seconds`."""
-        if rows >= _SMALL_STEP // 2:
+        if rows >= _SMALL_STEP // 2 and seconds > 0:
             (self._full if rows >= TILE_ROWS else self._small).observe(seconds / rows, context)
