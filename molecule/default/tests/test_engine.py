@@ -22,7 +22,8 @@ BODY = {"prompt": "def fibonacci(n):", "max_tokens": 480, "temperature": 0}
 # A client of its own process, which can be stopped: prints the stream's lines as they come.
 READER = """
 import sys, httpx
-with httpx.stream("POST", sys.argv[1], content=sys.argv[2], headers={'content-type': 'application/json'}, timeout=60, trust_env=False) as answer:
+options = {"headers": {"content-type": "application/json"}, "timeout": 60, "trust_env": False}
+with httpx.stream("POST", sys.argv[1], content=sys.argv[2], **options) as answer:
     for line in answer.iter_lines():
         if line:
             print(line, flush=True)
@@ -107,4 +108,6 @@ def test_model_in_use_is_not_unloaded(vps: Node, key: dict[str, str]) -> None:
 
 def test_library_was_checked_in_a_sandbox(vps: Node) -> None:
     lines = vps.host.check_output(f"journalctl --unit={vps.instance()} --no-pager --output=cat").splitlines()
-    assert {"no-new-privileges", "rlimits", "seccomp"} <= set(checked["sandbox"].split(","))
+    rows = [json.loads(line) for line in lines if line.startswith("{")]
+    (checked,) = [row for row in rows if row["event"] == "llama.cpp works"]
+    assert {"parent_death", "no_new_privs", "limits", "seccomp"} <= set(checked["sandbox"].split(","))
