@@ -49,6 +49,7 @@ class Step:
         self._stats = stats
         self._emit = emit
         self._finish = finish
+        self._generated = stats.generated
         self._filler = Filler(context, options, speculate=options.speculate and model.can_forget)
 
     def assign(self, slot: Slot, job: Job, prompt: list[int], keep: int, *, context: int, now: float) -> None:
@@ -95,7 +96,7 @@ class Step:
         self._stats.overhead_seconds += monotonic() - started - (now - before)
 
     def _count(self, batch: Batch, seconds: float) -> None:
-        stats, computed = self._stats, sum(chunk.count for chunk in batch.chunks)
+        stats, computed = self._stats, sum([chunk.count for chunk in batch.chunks]) if batch.chunks else 0
         stats.steps += 1
         stats.step_seconds_total += seconds
         stats.busy_slot_steps += len(batch.decoding)
@@ -109,6 +110,7 @@ class Step:
 
     def _sample(self, batch: Batch, now: float) -> None:
         """Chooses every stream's next token; rows with logits come in the order in which they were added."""
+        before = self._generated
         wanted = bool(batch.decoding) or any(chunk.outputs for chunk in batch.chunks)
         logits = self._context.logits() if wanted else _NOTHING
         best = None if batch.drafts or not batch.decoding else self._all_greedy(batch.decoding, logits)
@@ -124,6 +126,8 @@ class Step:
         for chunk in batch.chunks:
             self._advance(chunk, logits[output : output + chunk.outputs], now)
             output += chunk.outputs
+        self._stats.generated = self._generated
+        self._stats.decode_rate.add(self._generated - before, now)
 
     def _advance(self, chunk: Chunk, logits: Floats, now: float) -> None:
         """A part of a prompt is in the cells now; with the last one the stream begins."""
@@ -148,7 +152,8 @@ class Step:
             assert slot.job is not None
             if not slot.sampler.plain_greedy or slot.job.generation.logprobs is not None:
                 return None
-            slot.sampler.bias(logits[output])
+            if slot.sampler.biased:
+                slot.sampler.bias(logits[output])
         chosen: list[int] = logits[: len(decoding)].argmax(axis=1).tolist()
         return chosen
 
@@ -191,8 +196,7 @@ class Step:
             self._end(slot, "stop", now)
             return False
         slot.generated += 1
-        stats.generated += 1
-        stats.decode_rate.add(1, now)
+        self._generated += 1
         if slot.generated == 1:
             stats.first_token.observe(now - job.asked)
         else:

@@ -14,6 +14,9 @@ from cerebrum_inference.llama.library import LlamaError
 from cerebrum_inference.llama.model import Model
 
 Floats = npt.NDArray[np.float32]
+# As a plain address: making a pointer object of it costs more than all the rest of a greedy choice.
+_logits_address = api._lib["llama_get_logits"]
+_logits_address.argtypes, _logits_address.restype = [ctypes.c_void_p], ctypes.c_void_p
 _FULL = 1  # llama_decode: no room for the batch; the memory is as it was before
 
 
@@ -132,7 +135,7 @@ class Context:
 
         llama.cpp's own memory: it may be written to, and the next step overwrites it.
         """
-        start = ctypes.cast(api.llama_get_logits(self.pointer), ctypes.c_void_p).value
+        start = _logits_address(self.pointer)
         if not start:
             raise LlamaError("the step has no logits")
         if start != self._logits_at:

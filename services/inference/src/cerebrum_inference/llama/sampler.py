@@ -61,6 +61,7 @@ class Sampler:
             biases.update(dict.fromkeys(model.control_tokens, float("-inf")))
         self._biased = np.fromiter(biases, np.int64, len(biases)) if biases else None
         self._bias = np.fromiter(biases.values(), np.float32, len(biases))
+        self.biased = self._biased is not None
         if grammar is not None:
             self._grammar = api.llama_sampler_init_grammar(model.vocab, grammar.encode(), b"root")
             if not self._grammar:
@@ -74,7 +75,7 @@ class Sampler:
         self._chain = self._grammar = None
 
     def bias(self, row: Floats) -> None:
-        """Applies the request's biases to a row of logits, in place."""
+        """Applies the request's biases, if it is `biased`, to a row of logits, in place."""
         if self._biased is not None:
             row[self._biased] += self._bias
 

@@ -17,10 +17,20 @@ class TextAssembler:
         self._stop = tuple(text for text in stop if text)
         self._held = ""
         self.stopped = False
+        self._plain = not self._stop
 
     def feed(self, data: bytes) -> str:
         """The text that `data` makes certain, which may be empty."""
-        return "" if self.stopped else self._take(self._decoder.decode(data))
+        if self._plain and data.isascii():  # nearly every token, and nothing to hold back
+            return data.decode("ascii")
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> str:
+        if self.stopped:
+            return ""
+        text = self._take(self._decoder.decode(data))
+        self._plain = not self._stop and not self._decoder.getstate()[0]
+        return text
 
     def finish(self) -> str:
         """The rest, when no more bytes come: what was held back for a stop string that never ended."""
