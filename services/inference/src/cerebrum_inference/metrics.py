@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from cerebrum_inference.batching.stats import Histogram, ModelStats
 
 _P = "cerebrum_inference_"
-REFUSALS = ("queue", "total_queue", "displaced", "memory", "cpu", "deadline")
+REFUSALS = ("queue", "total_queue", "displaced", "memory", "cpu")
 UNLOADS = ("asked", "idle", "room", "pressure", "shutdown")
 SLOT_STATES = ("idle", "prefill", "decode")
 

@@ -195,9 +195,9 @@ class ModelRegistry:
     async def close(self) -> None:
         await asyncio.gather(*self._loads.values(), return_exceptions=True)
         async with self._turn:
-            for entry in self._entries.values():
-                await asyncio.to_thread(entry.model.close)
-            self._entries.clear()
+            for model in list(self._entries):
+                await asyncio.to_thread(self._entries.pop(model).model.close)
+                self._metrics.unloaded(model, "shutdown")
 
     async def _unload_if_idle(self, model: str, reason: UnloadReason) -> None:
         entry = self._entries.get(model)

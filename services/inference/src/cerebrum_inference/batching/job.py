@@ -20,7 +20,7 @@ class Job:
     Attributes:
         client, cost, deadline: for the queue, see `scheduling.queueing.Ticket`.
         ends: when it must have ended, running or not.
-        cancelled: set by the event loop, honoured by the model's thread between two steps.
+        cancelled, and too_slow where that is why: set by the event loop, honoured by the model's thread between two steps.
     """
 
     def __init__(self, generation: Generation, *, queue_seconds: float) -> None:
@@ -32,6 +32,7 @@ class Job:
         self.ends = None if timeout is None else self.asked + timeout
         self.deadline: float = self.asked + (queue_seconds if timeout is None else min(queue_seconds, timeout))
         self.cancelled = False
+        self.too_slow = False
         self.ended = asyncio.Event()
         self._items: deque[Item] = deque()
         self._reader: asyncio.Future[None] | None = None
@@ -41,7 +42,7 @@ class Job:
         if self.cancelled and not isinstance(item, Exception):
             return
         if len(self._items) >= _MOST_BUFFERED:
-            self.cancelled = True
+            self.cancelled = self.too_slow = True
             item = ClientTooSlow(
                 f"The stream was given up: {_MOST_BUFFERED} pieces waited for a client that did not read them."
             )

@@ -169,7 +169,7 @@ class Worker:
                 continue
             if job.cancelled:
                 self.stats.cancelled["prefill" if slot.state == "prefill" else "decode"] += 1
-                self.stats.outcomes["cancelled"] += 1
+                self.stats.outcomes["slow_reader" if job.too_slow else "cancelled"] += 1
                 log.info("generation cancelled", generated=slot.generated, request_id=job.generation.request_id)
                 self._release(slot)
             elif job.ends is not None and job.ends <= now:

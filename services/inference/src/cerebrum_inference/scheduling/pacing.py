@@ -14,6 +14,7 @@ from __future__ import annotations
 TILE_ROWS = 64
 _SMALL_STEP = 16
 _LEARNING = 0.3
+_LEAST = 1e-6  # a row takes some time on every machine
 _SCALE = 1000.0  # tokens of context that count as one unit, so that both weights are of a size
 # Without any measurement: a machine of which nobody knows anything, and a small model.
 _FIRST_ROW, _FIRST_ATTENTION = 0.004, (0.004, 0.001)
@@ -29,7 +30,7 @@ class _Speed:
         self._known = False
 
     def seconds(self, context: float) -> float:
-        return self._row + self._attention * context / _SCALE
+        return _LEAST + self._row + self._attention * context / _SCALE
 
     def observe(self, seconds: float, context: float) -> None:
         units = context / _SCALE
@@ -38,7 +39,7 @@ class _Speed:
             self._row, self._attention, self._known = self._row * factor, self._attention * factor, True
             return
         error = (seconds - self.seconds(context)) * _LEARNING / (1.0 + units * units)
-        self._row = max(1e-9, self._row + error)
+        self._row = max(0.0, self._row + error)
         self._attention = max(0.0, self._attention + error * units)
 
 
