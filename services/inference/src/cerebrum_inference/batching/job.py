@@ -20,7 +20,7 @@ class Job:
     Attributes:
         client, cost, deadline: for the queue, see `scheduling.queueing.Ticket`.
         ends: when it must have ended, running or not.
-        cancelled, and too_slow where that is why: set by the event loop, honoured by the model's thread between two steps.
+        cancelled, and too_slow where that is why: set by the event loop, honoured by the model's thread between steps.
     """
 
     def __init__(self, generation: Generation, *, queue_seconds: float) -> None:
