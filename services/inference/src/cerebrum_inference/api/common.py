@@ -144,6 +144,18 @@ async def prepared(
         yield replace(asked, client=deps.client)
 
 
+async def begun(items: AsyncIterator[Piece | Finish]) -> AsyncIterator[Piece | Finish]:
+    """The items, once the first one is there: what fails before it becomes an HTTP status instead of an event."""
+    first = await anext(items)
+
+    async def whole() -> AsyncIterator[Piece | Finish]:
+        yield first
+        async for item in items:
+            yield item
+
+    return whole()
+
+
 async def visible(items: AsyncIterator[Piece | Finish], *, tokens: bool) -> AsyncIterator[tuple[Piece | Finish, int]]:
     """The items that a client sees, each with the number of tokens so far; a piece without text is only counted.
 

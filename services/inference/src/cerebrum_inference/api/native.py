@@ -19,6 +19,7 @@ from cerebrum_inference.api.common import (
     Prompt,
     Resources,
     SamplingFields,
+    begun,
     describe,
     generation,
     prepared,
@@ -114,9 +115,10 @@ def _stream(body: InferenceRequest, deps: Resources) -> EventStreamResponse:
     async def open_stream() -> AsyncIterator[AsyncIterator[bytes]]:
         started = time.monotonic()
         async with prepared(deps, body, body.model, body.generation) as asked, deps.engine.generate(asked) as items:
+            under_way = await begun(items)
 
             async def events() -> AsyncIterator[bytes]:
-                async for item, total in visible(items, tokens=body.return_tokens):
+                async for item, total in visible(under_way, tokens=body.return_tokens):
                     if isinstance(item, Finish):
                         facts = summary(asked, item, time.monotonic() - started)
                         yield sse.encode_json({"done": True, **facts})

@@ -18,6 +18,7 @@ from cerebrum_inference.api.common import (
     Deps,
     Prepare,
     Resources,
+    begun,
     generation,
     prepared,
     prompt_tokens,
@@ -161,6 +162,7 @@ def _stream(body: OpenAIFields, deps: Resources, prepare: Prepare, make_shape: M
     @asynccontextmanager
     async def open_stream() -> AsyncIterator[AsyncIterator[bytes]]:
         async with prepared(deps, body, body.model, prepare) as asked, deps.engine.generate(asked) as items:
+            under_way = await begun(items)
             shape = make_shape()
             head = _head(shape.chunk_object, shape, asked)
             if body.wants_usage:
@@ -172,7 +174,7 @@ def _stream(body: OpenAIFields, deps: Resources, prepare: Prepare, make_shape: M
             async def events() -> AsyncIterator[bytes]:
                 for choice in shape.opening():
                     yield event(choice)
-                async for item, _ in visible(items, tokens=body.return_tokens):
+                async for item, _ in visible(under_way, tokens=body.return_tokens):
                     if not isinstance(item, Finish):
                         for choice in shape.feed(item):
                             yield event(choice)

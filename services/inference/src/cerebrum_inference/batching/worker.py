@@ -63,6 +63,7 @@ class Worker:
         self.stats = stats
         self.threads = options.threads
         self.slots = [Slot(number) for number in range(options.slots)]
+        self._prompts = [list(prompt) for prompt in pinned]
         self._pinned = [Slot(options.slots + at, pinned=True) for at in range(len(pinned))]
         self._inbox = Inbox()
         self._context = context
@@ -74,8 +75,6 @@ class Worker:
             key, context, [*self.slots, *self._pinned], store, stats, idle_tokens=options.idle_tokens
         )
         self._step = Step(model, context, self.cache, options, stats, emit=self._emit, finish=self._finish)
-        for slot, prompt in zip(self._pinned, pinned, strict=True):
-            slot.assign(None, list(prompt), keep=0, room=0, now=time.monotonic())
         self._thread = threading.Thread(target=self._run, name=f"model-{name}", daemon=True)
         self._thread.start()
 
@@ -135,31 +134,44 @@ class Worker:
 
     def _run(self) -> None:
         while not self._inbox.closing:
-            if not self._active():
+            if not self._active() and not self._pin():
                 self._inbox.wait()
             self._progress = time.monotonic()
-            self._sort_out(self._progress)
-            if self._active():
-                with self._turns:
-                    self._compute()
+            try:
+                self._sort_out(self._progress)
+                if self._active():
+                    with self._turns:
+                        self._compute()
+            except Exception:
+                log.exception("a step failed", model=self.name)
+                self._fail_all()
             self._deliver()
         self._shut_down()
+
+    def _pin(self) -> bool:
+        """While nobody is there: sets out to compute the prefixes that shall stay; False where they are all there."""
+        for slot, prompt in zip(self._pinned, self._prompts, strict=True):
+            if prompt and not slot.tokens:
+                slot.assign(None, prompt, keep=0, room=0, now=time.monotonic())
+        return self._active()
 
     def _active(self) -> bool:
         return any(slot.state != "idle" for slot in self.slots) or any(slot.state != "idle" for slot in self._pinned)
 
     def _compute(self) -> None:
         self._context.set_threads(self.threads)
-        try:
-            self._step.run([*self.slots, *self._pinned] if self._pinned else self.slots)
-        except Exception:
-            log.exception("a step failed", model=self.name)
-            for slot in self.slots:
-                if slot.job is not None:
-                    self._fail(slot, Internal(), "error")
-            for slot in self._pinned:
-                slot.release()
-            self.cache.forget()
+        self._step.run([*self.slots, *self._pinned] if self._pinned else self.slots)
+
+    def _fail_all(self) -> None:
+        """After a failed step nothing in the cells can be trusted."""
+        if not self.busy:  # it was a prefix that was to stay, and would be again
+            self._prompts = [[] for _ in self._prompts]
+        self.cache.forget()
+        for slot in self.slots:
+            if slot.job is not None:
+                self._fail(slot, Internal(), "error")
+        for slot in self._pinned:
+            slot.release()
 
     def _sort_out(self, now: float) -> None:
         """Cancellations, deadlines, and slots for those who wait."""
@@ -195,7 +207,11 @@ class Worker:
         asked = job.generation
         prompt = list(asked.prompt)
         # Logits of the whole prompt: a place is looked for as if nothing of it were known.
-        found = self.cache.place([] if asked.prompt_logprobs else prompt)
+        try:
+            found = self.cache.place([] if asked.prompt_logprobs else prompt)
+        except Exception:
+            self._end(job, Internal())
+            raise
         assert found is not None, "a slot was idle"
         slot, keep = found
         try:
