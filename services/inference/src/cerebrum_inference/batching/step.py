@@ -143,12 +143,15 @@ class Step:
     @staticmethod
     def _all_greedy(decoding: Sequence[Slot], logits: Floats) -> list[int] | None:
         """Every stream's token at once, where each takes the likeliest one."""
-        for output, slot in enumerate(decoding):
+        samplers = []
+        for slot in decoding:
             assert slot.sampler is not None
             assert slot.job is not None
             if not slot.sampler.plain_greedy or slot.job.generation.logprobs is not None:
                 return None
-            slot.sampler.bias(logits[output])
+            samplers.append(slot.sampler)
+        for output, sampler in enumerate(samplers):
+            sampler.bias(logits[output])
         chosen: list[int] = logits[: len(decoding)].argmax(axis=1).tolist()
         return chosen
 
