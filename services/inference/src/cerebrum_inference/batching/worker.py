@@ -154,12 +154,12 @@ class Worker:
             self._step.run([*self.slots, *self._pinned] if self._pinned else self.slots)
         except Exception:
             log.exception("a step failed", model=self.name)
+            self.cache.forget()  # first: what is released may be saved
             for slot in self.slots:
                 if slot.job is not None:
                     self._fail(slot, Internal(), "error")
             for slot in self._pinned:
                 slot.release()
-            self.cache.forget()
 
     def _sort_out(self, now: float) -> None:
         """Cancellations, deadlines, and slots for those who wait."""
