@@ -74,8 +74,8 @@ class Worker:
             key, context, [*self.slots, *self._pinned], store, stats, idle_tokens=options.idle_tokens
         )
         self._step = Step(model, context, self.cache, options, stats, emit=self._emit, finish=self._finish)
-        for slot, prompt in zip(self._pinned, pinned, strict=True):
-            slot.assign(None, list(prompt), keep=0, room=0, now=time.monotonic())
+        self._prefixes = [list(prompt) for prompt in pinned]
+        self._compute_pinned()
         self._thread = threading.Thread(target=self._run, name=f"model-{name}", daemon=True)
         self._thread.start()
 
@@ -191,7 +191,14 @@ class Worker:
             else:
                 self._end(taken, shutting_down())
 
+    def _compute_pinned(self) -> None:
+        """Sees to it that pinned prefixes that are not in the cells, or no longer, are computed when there is time."""
+        for slot, prompt in zip(self._pinned, self._prefixes, strict=True):
+            if slot.state == "idle" and not slot.tokens:
+                slot.assign(None, prompt, keep=0, room=0, now=time.monotonic())
+
     def _begin(self, job: Job, now: float) -> None:
+        self._compute_pinned()
         asked = job.generation
         prompt = list(asked.prompt)
         # Logits of the whole prompt: a place is looked for as if nothing of it were known.
