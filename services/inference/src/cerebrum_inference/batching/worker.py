@@ -103,6 +103,8 @@ class Worker:
     def submit(self, job: Job, *, max_queue: int) -> Job | None:
         """Queues a job; returns the one for which there is no place: this one, or one of a client that has more."""
         free = sum(slot.job is None for slot in self.slots)
+        if not self.busy and not self.waiting:
+            self._progress = time.monotonic()  # a thread that had nothing to do is not late
         return self._inbox.offer(job, max_queue + free)
 
     def cancel(self, job: Job) -> None:
