@@ -15,12 +15,13 @@ _MOST_BUFFERED = 1024
 
 
 class Job:
-    """See the module; everything but `cancelled` belongs to the event loop.
+    """See the module; everything but the flags belongs to the event loop.
 
     Attributes:
         client, cost, deadline: for the queue, see `scheduling.queueing.Ticket`.
         ends: when it must have ended, running or not.
         cancelled: set by the event loop, honoured by the model's thread between two steps.
+        behind: it was cancelled because its reader was too slow.
     """
 
     def __init__(self, generation: Generation, *, queue_seconds: float) -> None:
@@ -32,6 +33,7 @@ class Job:
         self.ends = None if timeout is None else self.asked + timeout
         self.deadline: float = self.asked + (queue_seconds if timeout is None else min(queue_seconds, timeout))
         self.cancelled = False
+        self.behind = False
         self.ended = asyncio.Event()
         self._items: deque[Item] = deque()
         self._reader: asyncio.Future[None] | None = None
@@ -41,7 +43,7 @@ class Job:
         if self.cancelled and not isinstance(item, Exception):
             return
         if len(self._items) >= _MOST_BUFFERED:
-            self.cancelled = True
+            self.cancelled = self.behind = True
             item = ClientTooSlow(
                 f"The stream was given up: {_MOST_BUFFERED} pieces waited for a client that did not read them."
             )

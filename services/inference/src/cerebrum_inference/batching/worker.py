@@ -172,7 +172,7 @@ class Worker:
                 continue
             if job.cancelled:
                 self.stats.cancelled["prefill" if slot.state == "prefill" else "decode"] += 1
-                self.stats.outcomes["cancelled"] += 1
+                self.stats.outcomes["slow_reader" if job.behind else "cancelled"] += 1
                 log.info("generation cancelled", generated=slot.generated, request_id=job.generation.request_id)
                 self._release(slot)
             elif job.ends is not None and job.ends <= now:
@@ -184,7 +184,7 @@ class Worker:
             self.stats.outcomes["deadline"] += 1
             waited = now - job.asked
             message = f"No slot became free within {waited:.0f} seconds."
-            self._end(job, Overloaded(message, retry_after=max(1.0, waited)))
+            self._end(job, Overloaded(message, retry_after=min(600.0, max(1.0, waited))))
         while any(slot.job is None and slot.state == "idle" for slot in self.slots):
             taken = self._inbox.take()
             if taken is None:
