@@ -15,7 +15,7 @@ _MOST_BUFFERED = 1024
 
 
 class Job:
-    """See the module; everything but `cancelled` belongs to the event loop.
+    """See the module; everything but the flags belongs to the event loop.
 
     Attributes:
         client, cost, deadline: for the queue, see `scheduling.queueing.Ticket`.

@@ -147,13 +147,16 @@ class Step:
     @staticmethod
     def _all_greedy(decoding: Sequence[Slot], logits: Floats) -> list[int] | None:
         """Every stream's token at once, where each takes the likeliest one."""
-        for output, slot in enumerate(decoding):
+        samplers = []
+        for slot in decoding:
             assert slot.sampler is not None
             assert slot.job is not None
             if not slot.sampler.plain_greedy or slot.job.generation.logprobs is not None:
                 return None
-            if slot.sampler.biased:
-                slot.sampler.bias(logits[output])
+            samplers.append(slot.sampler)
+        for output, sampler in enumerate(samplers):
+            if sampler.biased:
+                sampler.bias(logits[output])
         chosen: list[int] = logits[: len(decoding)].argmax(axis=1).tolist()
         return chosen
 
@@ -221,4 +224,6 @@ class Step:
         assert job is not None
         self._stats.generation.observe(now - job.asked)
         self._stats.most_tokens = max(self._stats.most_tokens, len(slot.tokens))
+        # The cells may hold more of a draft than came true; whoever finishes the slot may save them.
+        self._context.truncate(slot.sequence, len(slot.tokens))
         self._finish(slot, slot.finish(reason, now))

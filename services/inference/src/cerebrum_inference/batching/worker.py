@@ -102,6 +102,8 @@ class Worker:
     def submit(self, job: Job, *, max_queue: int) -> Job | None:
         """Queues a job; returns the one for which there is no place: this one, or one of a client that has more."""
         free = sum(slot.job is None for slot in self.slots)
+        if not self.busy and not self.waiting:
+            self._progress = time.monotonic()  # a thread that had nothing to do is not late
         return self._inbox.offer(job, max_queue + free)
 
     def cancel(self, job: Job) -> None:
@@ -113,7 +115,10 @@ class Worker:
     def work_ahead(self) -> Work:
         """What a newcomer waits for."""
         waiting = self._inbox.waiting()
-        running = [(slot.left, max(0, slot.room - slot.generated)) for slot in self.slots if slot.job is not None]
+        # What a stream has generated makes `left` negative; it takes no work off the others.
+        running = [
+            (max(0, slot.left), max(0, slot.room - slot.generated)) for slot in self.slots if slot.job is not None
+        ]
         return Work(
             prompt_tokens=sum(len(one.prompt) for one in waiting) + sum(left for left, _ in running),
             max_tokens=sum(one.max_tokens for one in waiting) + sum(room for _, room in running),
@@ -193,7 +198,7 @@ class Worker:
             self.stats.outcomes["deadline"] += 1
             waited = now - job.asked
             message = f"No slot became free within {waited:.0f} seconds."
-            self._end(job, Overloaded(message, retry_after=max(1.0, waited)))
+            self._end(job, Overloaded(message, retry_after=min(600.0, max(1.0, waited))))
         while any(slot.job is None and slot.state == "idle" for slot in self.slots):
             taken = self._inbox.take()
             if taken is None:
