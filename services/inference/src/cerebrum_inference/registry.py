@@ -145,10 +145,7 @@ class ModelRegistry:
             ModelUnusable: the file is gone, is not what the manifest says, or llama.cpp refuses it.
             Overloaded: it does not fit the memory that is free.
         """
-        row = self._rows.get(model)
-        if row is None or not (model in self._known or self.installed(row)):
-            there = ", ".join(one.id for one in self.rows if self.installed(one)) or "none"
-            raise ModelNotFound(f"There is no model {model!r} here; installed are: {there}.", param="model")
+        row = self._row(model)
         entry = self._entries.get(model)
         if entry is not None and not entry.closing:
             return entry.model
@@ -181,6 +178,8 @@ class ModelRegistry:
             entry.expires = residency.expiry(entry.used, keep_alive, self._idle(row), pinned=row.pinned)
 
     async def unload(self, model: str, reason: UnloadReason = "asked") -> bool:
+        """Frees a model; False where it was not loaded. Raises ModelNotFound, or Overloaded while it generates."""
+        self._row(model)
         async with self._turn:
             return await self._unload_now(model, reason)
 
@@ -198,6 +197,13 @@ class ModelRegistry:
             for model in list(self._entries):
                 await asyncio.to_thread(self._entries.pop(model).model.close)
                 self._metrics.unloaded(model, "shutdown")
+
+    def _row(self, model: str) -> ModelRow:
+        row = self._rows.get(model)
+        if row is None or not (model in self._known or self.installed(row)):
+            there = ", ".join(one.id for one in self.rows if self.installed(one)) or "none"
+            raise ModelNotFound(f"There is no model {model!r} here; installed are: {there}.", param="model")
+        return row
 
     async def _unload_if_idle(self, model: str, reason: UnloadReason) -> None:
         entry = self._entries.get(model)

@@ -10,6 +10,8 @@ import llama_cpp.llama_cpp as api
 
 log = logging.getLogger(__name__)
 _GGML_WARN, _GGML_ERROR = 3, 4
+# It compares a model's training context with the pool of all sequences together, which is meant to be larger.
+_BESIDE_THE_POINT = "n_ctx_seq ("
 
 
 class LlamaError(RuntimeError):
@@ -20,7 +22,7 @@ class LlamaError(RuntimeError):
 def _forward_log(level: int, text: bytes, _data: object) -> None:
     if level in (_GGML_WARN, _GGML_ERROR):
         message = text.decode("utf-8", "replace").strip()
-        if message:
+        if message and _BESIDE_THE_POINT not in message:
             log.warning("llama.cpp: %s", message)
 
 
