@@ -117,7 +117,9 @@ class Worker:
         """What a newcomer waits for."""
         waiting = self._inbox.waiting()
         # What a stream has generated makes `left` negative; it takes no work off the others.
-        running = [(max(0, slot.left), max(0, slot.room - slot.generated)) for slot in self.slots if slot.job is not None]
+        running = [
+            (max(0, slot.left), max(0, slot.room - slot.generated)) for slot in self.slots if slot.job is not None
+        ]
         return Work(
             prompt_tokens=sum(len(one.prompt) for one in waiting) + sum(left for left, _ in running),
             max_tokens=sum(one.max_tokens for one in waiting) + sum(room for _, room in running),
