@@ -122,9 +122,13 @@ async def ask(served: Served, prompt: str | Sequence[int], count: int = 32, **mo
 
 
 @asynccontextmanager
-async def streaming(served: Served, prompt: str = "x = ", count: int = LONG, **more: Any) -> AsyncIterator[None]:
+async def streaming(
+    served: Served, prompt: str | Sequence[int] = "x = ", count: int = LONG, **more: Any
+) -> AsyncIterator[None]:
     """A generation that has given its first piece, and runs while the block does."""
-    generation = Generation("tiny", (await served.model()).tokenize(prompt), count, GREEDY)
+    if isinstance(prompt, str):
+        prompt = (await served.model()).tokenize(prompt)
+    generation = Generation("tiny", prompt, count, GREEDY)
     async with served.engine.generate(replace(generation, **more)) as items:
         reading = asyncio.create_task(_read(items, first := asyncio.Event()))
         await first.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60  # version 1 writes a number of that size where there is none
 
 
@@ -28,7 +29,7 @@ def _field(path: Path, name: str) -> int:
 def _limits() -> list[int]:
     """What is left in each control group from ours up to the root."""
     left = []
-    for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
+    for line in _MEMBERSHIP.read_text(encoding="ascii").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             root, names = _CGROUPS, ("memory.max", "memory.current")
