@@ -187,7 +187,7 @@ def warm_prefix(conditions: Conditions, endpoints: Sequence[Endpoint]) -> None:
 
     def measure(endpoint: Endpoint) -> tuple[float, float]:
         shared = str(conditions.ask(WARM_PROMPT, 1).prompt)
-        asks = [conditions.ask(WARM_PROMPT + 20, 8, start=shared) for _ in range(2)]
+        asks = [conditions.ask(WARM_PROMPT + 1, 8, start=shared) for _ in range(2)]
         cold, warm = together(endpoint, [asks], SAMPLE_SECONDS).streams
         return cold.ttft, warm.ttft
 

@@ -116,6 +116,7 @@ def make_engine(
             coalesce_seconds=settings.coalesce_ms / 1000,
             idle_tokens=settings.prefix_idle_tokens,
             speculate=settings.speculation == "on",
+            flash_attention={"auto": None, "on": True, "off": False}[settings.flash_attention],
         )
         stat = path.stat()
         key = row.sha256 or f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"

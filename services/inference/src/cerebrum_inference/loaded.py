@@ -71,6 +71,7 @@ class LlamaModel:
                 batch=min(_BATCH, options.slots * options.context),
                 outputs=max(sequences + 1, MOST_SPECULATING * (LONGEST_DRAFT + 1)),
                 threads=options.threads,
+                flash_attention=options.flash_attention,
             )
         except Exception:
             self.model.close()

@@ -25,4 +25,5 @@ class WorkerOptions:
     coalesce_seconds: float = 0.02
     idle_tokens: int = 4096
     speculate: bool = True
+    flash_attention: bool | None = None
     scratch: int = 0

@@ -27,9 +27,20 @@ class Context:
         sequences: how many there are, numbered from 0.
         batch: rows of a step at most.
         outputs: rows of a step that may have logits.
+        flash_attention: None leaves it to llama.cpp.
     """
 
-    def __init__(self, model: Model, *, cells: int, sequences: int, batch: int, outputs: int, threads: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        cells: int,
+        sequences: int,
+        batch: int,
+        outputs: int,
+        threads: int,
+        flash_attention: bool | None = None,
+    ) -> None:
         params = api.llama_context_default_params()
         params.n_ctx = cells
         params.n_batch = params.n_ubatch = batch
@@ -38,6 +49,8 @@ class Context:
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = True
         params.no_perf = True
+        if flash_attention is not None:
+            params.flash_attn_type = int(flash_attention)
         pointer = api.llama_init_from_model(model.pointer, params)
         if not pointer:
             raise LlamaError("llama.cpp makes no context of this size")
