@@ -161,7 +161,7 @@ def test_cached_tokens_grow_when_a_prompt_comes_again(sdk: openai.OpenAI) -> Non
     for _ in range(2):
         answer = complete(sdk, prompt, temperature=0, max_tokens=2)
         assert answer.usage is not None
-        assert answer.usage.prompt_tokens_details is not None  # type: ignore[attr-defined]  # as chat's usage has it
+        assert answer.usage.prompt_tokens_details is not None
         seen.append((answer.usage.prompt_tokens, extra(answer, "timings")["cached_tokens"]))
     (total, before), (_, after) = seen
     assert before < total // 4
