@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,29 +26,22 @@ LONG = {"prompt": "def f(", "max_tokens": LONG_CONTEXT, "ignore_eos": True, "tem
 
 @dataclass
 class Inference:
+    """The process, and a client with its key."""
+
     process: ServiceProcess
     key: str
+    client: httpx.Client
 
     def ask(self, path: str, body: Any = None, *, method: str | None = None, **more: Any) -> httpx.Response:
         """A request with the key; POST where there is a body."""
         if body is not None:
             more["json"] = body
-        return httpx.request(
-            method or ("GET" if body is None else "POST"),
-            f"{self.process.url}{path}",
-            headers={"x-api-key": self.key},
-            timeout=30,
-            trust_env=False,
-            **more,
-        )
+        return self.client.request(method or ("GET" if body is None else "POST"), path, **more)
 
     @contextlib.contextmanager
     def stream(self, path: str, body: Any) -> Iterator[Iterator[dict[str, Any]]]:
         """The events of a stream, as they come; leaving the block leaves the stream."""
-        with (
-            httpx.Client(timeout=30, trust_env=False) as client,
-            client.stream("POST", f"{self.process.url}{path}", json=body, headers={"x-api-key": self.key}) as answer,
-        ):
+        with self.client.stream("POST", path, json=body) as answer:
             assert answer.status_code == 200, answer.read()
             yield events(answer.iter_lines())
 
@@ -97,13 +91,19 @@ def tiny_row(**changes: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_inference(folder: Path, **settings: str) -> Iterator[Inference]:
+def running_inference(folder: Path, *, listener: socket.socket | None = None, **settings: str) -> Iterator[Inference]:
     """The service, ready.
 
     Args:
         folder: for keys and the manifest.
+        listener: the socket that it gets; its options go on to the connections.
         settings: of the environment, without their prefix.
     """
     key = write_keys(folder)
-    with running([console_script("cerebrum-inference")], inference_environment(folder, **settings)) as process:
-        yield Inference(process, key)
+    environment = inference_environment(folder, **settings)
+    headers = {"x-api-key": key}
+    with (
+        running([console_script("cerebrum-inference")], environment, listener=listener) as process,
+        httpx.Client(base_url=process.url, headers=headers, timeout=60, trust_env=False) as client,
+    ):
+        yield Inference(process, key, client)
