@@ -147,7 +147,7 @@ def test_every_model_has_its_series_from_the_start(store: Store) -> None:
     families = text_string_to_metric_families(store.service.ask("/metrics").text)
     found = [sample for family in families for sample in family.samples]
     rows = ["good", "second", "damaged", "letter", "pinned-letter", "header", "short", "absent"]
-    by_model = {name for name in {one.name for one in found if "model" in one.labels}}
+    by_model = {one.name for one in found if "model" in one.labels}
     assert len(by_model) > 20
     for name in by_model:
         assert {one.labels["model"] for one in found if one.name == name} == set(rows), name
