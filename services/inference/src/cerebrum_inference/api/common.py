@@ -45,7 +45,9 @@ Deps = Annotated[Resources, Depends(_resources)]
 
 
 TokenKey = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Prompt = Annotated[Text, Field(min_length=1)] | Annotated[list[int], Field(min_length=1)]
+# A number and nothing that could be read as one: to OpenAI `["1", "2"]` are two texts.
+TokenId = Annotated[int, Field(strict=True)]
+Prompt = Annotated[Text, Field(min_length=1)] | Annotated[list[TokenId], Field(min_length=1)]
 """A prompt as text, or as token ids."""
 
 
@@ -122,9 +124,9 @@ def generation(
     )
 
 
-def prompt_tokens(model: LoadedModel, prompt: str | list[int]) -> list[int]:
+def prompt_tokens(model: LoadedModel, prompt: str | list[int], *, param: str = "prompt") -> list[int]:
     """The ids of a prompt. Raises InvalidRequest where one is not in the vocabulary."""
-    return model.tokenize(prompt) if isinstance(prompt, str) else model.check_tokens(prompt)
+    return model.tokenize(prompt) if isinstance(prompt, str) else model.check_tokens(prompt, param=param)
 
 
 Prepare = Callable[[LoadedModel], Generation]

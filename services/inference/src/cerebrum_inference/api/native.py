@@ -19,6 +19,7 @@ from cerebrum_inference.api.common import (
     Prompt,
     Resources,
     SamplingFields,
+    TokenId,
     describe,
     generation,
     prepared,
@@ -65,7 +66,7 @@ class TokenizeRequest(RequestModel):
     """A text to be made tokens, or tokens to be made text."""
 
     text: Text | None = None
-    tokens: list[int] | None = None
+    tokens: list[TokenId] | None = None
     model: str | None = None
 
     @model_validator(mode="after")
