@@ -28,12 +28,12 @@ class OpenAIFields(SamplingFields):
     stream_options: StreamOptions | None = None
     n: Literal[1] = 1
     # Labels without effect on the answer.
-    user: str | None = None
-    metadata: dict[str, str] | None = None
+    user: Text | None = None
+    metadata: dict[Text, Text] | None = None
     store: bool | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    service_tier: str | None = None
+    safety_identifier: Text | None = None
+    prompt_cache_key: Text | None = None
+    service_tier: Text | None = None
 
     @property
     def wants_usage(self) -> bool:
@@ -70,12 +70,12 @@ def plain_text(content: Content | None) -> str:
 
 
 class CalledFunction(RequestModel):
-    name: str
+    name: Text
     arguments: Text
 
 
 class ToolCall(RequestModel):
-    id: str
+    id: Text
     type: Literal["function"] = "function"
     function: CalledFunction
 
@@ -83,7 +83,7 @@ class ToolCall(RequestModel):
 class InstructionMessage(RequestModel):
     role: Literal["system", "developer", "user"]
     content: Content
-    name: str | None = None
+    name: Text | None = None
 
     def plain(self) -> dict[str, Any]:
         """The message as templates know it."""
@@ -94,7 +94,7 @@ class AssistantMessage(RequestModel):
     role: Literal["assistant"]
     content: Content | None = None
     refusal: str | None = None
-    name: str | None = None
+    name: Text | None = None
     tool_calls: list[ToolCall] | None = Field(None, max_length=64)
 
     def plain(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def arguments(call: ToolCall) -> Any:
 class ToolMessage(RequestModel):
     role: Literal["tool"]
     content: Content
-    tool_call_id: str
+    tool_call_id: Text
 
     def plain(self) -> dict[str, Any]:
         return {"role": "tool", "content": plain_text(self.content), "tool_call_id": self.tool_call_id}
@@ -139,7 +139,7 @@ class ToolSpec(RequestModel):
 
 
 class NamedFunction(RequestModel):
-    name: str
+    name: Text
 
 
 class NamedTool(RequestModel):
@@ -156,7 +156,7 @@ class ObjectFormat(RequestModel):
 
 
 class NamedSchema(RequestModel):
-    name: str
+    name: Text
     description: Text | None = None
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
