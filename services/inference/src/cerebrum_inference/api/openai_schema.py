@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cerebrum_inference.api.common import DEFAULT_MAX_TOKENS, Prompt, SamplingFields
+from cerebrum_inference.grammar import SchemaError
+from cerebrum_inference.grammar.limits import check_size
 from cerebrum_kit.text import RequestModel, Text
 
 
@@ -107,11 +109,19 @@ class AssistantMessage(RequestModel):
 
 
 def arguments(call: ToolCall) -> Any:
-    """The arguments as templates want them: an object where the text is one."""
+    """The arguments as templates want them: an object where the text is one.
+
+    Raises:
+        SchemaError: they are too deep or too large for what walks them by recursion.
+    """
     try:
-        return json.loads(call.function.arguments)
+        value = json.loads(call.function.arguments)
     except ValueError:
         return call.function.arguments
+    except RecursionError:
+        raise SchemaError("arguments", "are nested too deep") from None
+    check_size(value, "arguments")
+    return value
 
 
 class ToolMessage(RequestModel):
