@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from support.inference import LONG, TINY, Inference, running_inference
+from support.raw import RawClient
 from support.waiting import eventually
 
 SHORT = {"prompt": "def fibonacci(n):", "max_tokens": 24, "temperature": 0, "ignore_eos": True, "return_tokens": True}
@@ -164,6 +166,28 @@ def test_models_come_and_go(inference: Inference) -> None:
     for path in ("/v1/load/nothing", "/v1/load/%00", "/v1/load/..%2f..%2fetc"):
         assert inference.ask(path, method="POST").status_code == 404
     assert inference.generates(), "loaded on demand"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/tokenize", {"text": "a b " * 900_000}),
+        ("/v1/inference", {"prompt": "a b " * 900_000}),
+        ("/v1/embeddings", {"input": ["a b " * 2_000] * 200}),
+    ],
+)
+def test_model_is_not_freed_under_work_whose_client_left(inference: Inference, path: str, body: Any) -> None:
+    def row() -> dict[str, Any]:
+        return dict(inference.ask("/v1/models").json()["models"][0])
+
+    data = inference.raw(path, json.dumps(body).encode())
+    for _ in range(3):
+        inference.ask(f"/v1/load/{TINY}", method="POST")
+        with RawClient(inference.process.port) as client:
+            client.send(data)
+            eventually(lambda: row()["loaded"] and row()["expires_in"] is None, "the model is in use")
+        eventually(lambda: inference.ask(f"/v1/unload/{TINY}", method="POST").status_code == 200, "it is unloaded")
+    assert inference.generates()
 
 
 def test_keep_alive_says_how_long_the_model_stays(inference: Inference) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from pydantic import Field
 from cerebrum_inference.engine import Engine, Finish, Generation, LoadedModel, Piece, Sampling
 from cerebrum_inference.manifest import ModelRow
 from cerebrum_inference.registry import ModelRegistry, ModelState
+from cerebrum_inference.threads import in_thread
 from cerebrum_kit.errors import PromptTooLarge
 from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.request_id import current_request_id
@@ -142,7 +142,7 @@ async def prepared(
     """
     deps.engine.admit()
     async with deps.engine.use(model or deps.default_model, fields.keep_alive) as loaded:
-        asked = await asyncio.to_thread(prepare, loaded)
+        asked = await in_thread(prepare, loaded)
         yield replace(asked, client=deps.client)
 
 

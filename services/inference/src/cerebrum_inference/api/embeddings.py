@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import struct
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from pydantic import Field
 
 from cerebrum_inference.api.common import Deps, TokenId, prompt_tokens
 from cerebrum_inference.engine import LoadedModel
+from cerebrum_inference.threads import in_thread
 from cerebrum_kit.errors import InvalidRequest, PromptTooLarge
 from cerebrum_kit.responses import JobResponse
 from cerebrum_kit.text import RequestModel, Text
@@ -57,7 +57,7 @@ async def embeddings(body: EmbeddingRequest, deps: Deps) -> JobResponse:
     async def work() -> dict[str, Any]:
         deps.engine.admit()
         async with deps.engine.use(body.model or deps.default_model) as model:
-            texts = await asyncio.to_thread(tokens_of, model)
+            texts = await in_thread(tokens_of, model)
             vectors = await deps.engine.embed(model.row.id, texts)
             total = sum(map(len, texts))
             return {
