@@ -18,11 +18,13 @@ async def test_cancelled_work_is_waited_for() -> None:
 
     task = asyncio.create_task(in_thread(work))
     await asyncio.to_thread(begun.wait)
-    for _ in range(3):
-        task.cancel()
-        await asyncio.sleep(0)
-        assert not task.done()
-    may_end.set()
+    try:
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+            assert not task.done()
+    finally:
+        may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended.is_set()
