@@ -100,8 +100,10 @@ def test_suffix_is_filled_towards(sdk: openai.OpenAI, inference: Inference) -> N
 
 
 def test_seed_makes_a_sampled_text_reproducible(sdk: openai.OpenAI) -> None:
-    texts = [complete(sdk, temperature=1.5, max_tokens=24, seed=seed).choices[0].text for seed in (7, 7, 8)]
-    assert texts[0] == texts[1] != texts[2]
+    # Few tokens: over many, the last bits of the probabilities, which depend on the batch, would decide one of them.
+    texts = [complete(sdk, temperature=1, max_tokens=5, seed=seed).choices[0].text for seed in (7, 7, 8, 9, 10)]
+    assert texts[0] == texts[1]
+    assert len(set(texts)) > 1
 
 
 def test_stop_ends_the_text_before_itself(sdk: openai.OpenAI) -> None:
