@@ -3,8 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import pytest
 
+from support.inference import Inference, running_inference
 from support.system import System, running_system
 
 
@@ -20,3 +22,21 @@ def own_system(tmp_path: Path) -> Iterator[System]:
     """Both services, for a test that breaks them."""
     with running_system(tmp_path) as both:
         yield both
+
+
+@pytest.fixture(scope="module")
+def inference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inference]:
+    """The inference service alone, shared by a module's tests.
+
+    Without flash attention, which rounds by where in the cache a text stands: two runs of one request would then differ
+    wherever two tokens are nearly as likely.
+    """
+    with running_inference(tmp_path_factory.mktemp("inference"), FLASH_ATTENTION="off") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def sdk(inference: Inference) -> Iterator[openai.OpenAI]:
+    """OpenAI's own client of that service."""
+    with inference.openai() as client:
+        yield client

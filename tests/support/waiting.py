@@ -8,9 +8,9 @@ from collections.abc import Callable
 SECONDS = 15.0
 
 
-def eventually(condition: Callable[[], object], what: str) -> None:
-    give_up = time.monotonic() + SECONDS
+def eventually(condition: Callable[[], object], what: str, *, seconds: float = SECONDS) -> None:
+    give_up = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > give_up:
-            raise AssertionError(f"not within {SECONDS:g} s: {what}")
+            raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(0.01)

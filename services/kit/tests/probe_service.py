@@ -56,7 +56,7 @@ def make() -> FastAPI:
         )
     )
     started = asyncio.Event()
-    ended = {name: asyncio.Event() for name in ("forever", "silent", "job")}
+    ended = {name: asyncio.Event() for name in ("forever", "silent", "job", "flood")}
 
     @app.post("/echo")
     async def echo(body: Echo) -> dict[str, Any]:
@@ -126,6 +126,24 @@ def make() -> FastAPI:
                 ended["silent"].set()
 
         return EventStreamResponse(opened, lifecycle=lifecycle, render_error=_error, keep_alive_seconds=0.2)
+
+    @app.get("/flood")
+    async def flood() -> EventStreamResponse:
+        """Events without end as fast as they are read; who does not read them is given up soon."""
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
+            async def events() -> AsyncIterator[bytes]:
+                while True:
+                    yield sse.encode_json({"filling": "x" * 65536})
+                    await asyncio.sleep(0)  # a source that is never waited for would be the only one to run
+
+            try:
+                yield events()
+            finally:
+                ended["flood"].set()
+
+        return EventStreamResponse(opened, lifecycle=lifecycle, render_error=_error, stall_seconds=0.5)
 
     @app.get("/job")
     async def job() -> JobResponse:

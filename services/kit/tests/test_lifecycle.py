@@ -48,6 +48,29 @@ def test_work_ends_when_the_client_leaves(probe: ServiceProcess, name: str) -> N
         assert client.answer().json() == {"ended": name}
 
 
+def test_client_that_does_not_read_is_cut_and_counted(probe: ServiceProcess) -> None:
+    with RawClient(probe.port, receive_buffer=4096) as client:
+        client.send(request("/flood", method="GET"))
+        client.read_until(b"\r\n\r\n")
+        with RawClient(probe.port) as other:
+            other.send(request("/ended/flood", method="GET"))
+            assert other.answer().json() == {"ended": "flood"}, "its work is over though it never read"
+        with RawClient(probe.port) as other:
+            other.send(request("/metrics", method="GET"))
+            counted = other.answer().body.decode()
+        rest = client.read_to_end()
+    assert not rest.endswith(b"0\r\n\r\n"), "cut: an end as HTTP wants it would say that the stream is whole"
+    assert [line for line in counted.splitlines() if "/flood" in line and 'outcome="client_too_slow"' in line]
+
+
+def test_client_that_reads_slowly_is_not_cut(probe: ServiceProcess) -> None:
+    """Many stalls' worth of data, read in parts that each come in time."""
+    with RawClient(probe.port, receive_buffer=4096) as client:
+        client.send(request("/flood", method="GET"))
+        for _ in range(200):
+            client.read_until(b"\n\n")
+
+
 def test_stream_that_takes_long_to_open_shows_life_and_fails_by_an_event(probe: ServiceProcess) -> None:
     with RawClient(probe.port) as client:
         client.send(request("/slow", method="GET", headers=("Connection: close",)))

@@ -202,7 +202,7 @@ class ModelRegistry:
         row = self._rows.get(model)
         if row is None or not (model in self._known or self.installed(row)):
             there = ", ".join(one.id for one in self.rows if self.installed(one)) or "none"
-            raise ModelNotFound(f"There is no model {model!r} here; installed are: {there}.", param="model")
+            raise ModelNotFound(f"There is no model {model[:64]!r} here; installed are: {there}.", param="model")
         return row
 
     async def _unload_if_idle(self, model: str, reason: UnloadReason) -> None:

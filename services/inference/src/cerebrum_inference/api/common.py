@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from pydantic import Field
 from cerebrum_inference.engine import Engine, Finish, Generation, LoadedModel, Piece, Sampling
 from cerebrum_inference.manifest import ModelRow
 from cerebrum_inference.registry import ModelRegistry, ModelState
+from cerebrum_inference.threads import in_thread
 from cerebrum_kit.errors import PromptTooLarge
 from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.request_id import current_request_id
@@ -45,7 +45,9 @@ Deps = Annotated[Resources, Depends(_resources)]
 
 
 TokenKey = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Prompt = Annotated[Text, Field(min_length=1)] | Annotated[list[int], Field(min_length=1)]
+# A number and nothing that could be read as one: to OpenAI `["1", "2"]` are two texts.
+TokenId = Annotated[int, Field(strict=True)]
+Prompt = Annotated[Text, Field(min_length=1)] | Annotated[list[TokenId], Field(min_length=1)]
 """A prompt as text, or as token ids."""
 
 
@@ -122,9 +124,9 @@ def generation(
     )
 
 
-def prompt_tokens(model: LoadedModel, prompt: str | list[int]) -> list[int]:
+def prompt_tokens(model: LoadedModel, prompt: str | list[int], *, param: str = "prompt") -> list[int]:
     """The ids of a prompt. Raises InvalidRequest where one is not in the vocabulary."""
-    return model.tokenize(prompt) if isinstance(prompt, str) else model.check_tokens(prompt)
+    return model.tokenize(prompt) if isinstance(prompt, str) else model.check_tokens(prompt, param=param)
 
 
 Prepare = Callable[[LoadedModel], Generation]
@@ -140,7 +142,7 @@ async def prepared(
     """
     deps.engine.admit()
     async with deps.engine.use(model or deps.default_model, fields.keep_alive) as loaded:
-        asked = await asyncio.to_thread(prepare, loaded)
+        asked = await in_thread(prepare, loaded)
         yield replace(asked, client=deps.client)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import struct
 from typing import Annotated, Any, Literal
@@ -10,8 +9,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from cerebrum_inference.api.common import Deps, prompt_tokens
+from cerebrum_inference.api.common import Deps, TokenId, prompt_tokens
 from cerebrum_inference.engine import LoadedModel
+from cerebrum_inference.threads import in_thread
 from cerebrum_kit.errors import InvalidRequest, PromptTooLarge
 from cerebrum_kit.responses import JobResponse
 from cerebrum_kit.text import RequestModel, Text
@@ -20,7 +20,7 @@ router = APIRouter()
 _MOST_INPUTS = 256
 
 _One = Annotated[Text, Field(min_length=1)]
-_Ids = Annotated[list[int], Field(min_length=1)]
+_Ids = Annotated[list[TokenId], Field(min_length=1)]
 _Inputs = Annotated[list[_One], Field(min_length=1, max_length=_MOST_INPUTS)]
 _IdInputs = Annotated[list[_Ids], Field(min_length=1, max_length=_MOST_INPUTS)]
 
@@ -31,7 +31,7 @@ class EmbeddingRequest(RequestModel):
     input: _One | _Ids | _Inputs | _IdInputs
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
-    user: str | None = None
+    user: Text | None = None
 
     def texts(self) -> list[str | list[int]]:
         if isinstance(self.input, str):
@@ -44,7 +44,7 @@ class EmbeddingRequest(RequestModel):
 @router.post("/v1/embeddings")
 async def embeddings(body: EmbeddingRequest, deps: Deps) -> JobResponse:
     def tokens_of(model: LoadedModel) -> list[list[int]]:
-        texts = [prompt_tokens(model, text) for text in body.texts()]
+        texts = [prompt_tokens(model, text, param="input") for text in body.texts()]
         for at, tokens in enumerate(texts):
             if not tokens:
                 raise InvalidRequest(f"input {at} has no tokens.", param="input")
@@ -57,7 +57,7 @@ async def embeddings(body: EmbeddingRequest, deps: Deps) -> JobResponse:
     async def work() -> dict[str, Any]:
         deps.engine.admit()
         async with deps.engine.use(body.model or deps.default_model) as model:
-            texts = await asyncio.to_thread(tokens_of, model)
+            texts = await in_thread(tokens_of, model)
             vectors = await deps.engine.embed(model.row.id, texts)
             total = sum(map(len, texts))
             return {

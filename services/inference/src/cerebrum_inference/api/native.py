@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from cerebrum_inference.api.common import (
     Prompt,
     Resources,
     SamplingFields,
+    TokenId,
     begun,
     describe,
     generation,
@@ -28,6 +28,7 @@ from cerebrum_inference.api.common import (
     visible,
 )
 from cerebrum_inference.engine import Finish, Generation, LoadedModel
+from cerebrum_inference.threads import in_thread
 from cerebrum_kit import sse
 from cerebrum_kit.errors import CerebrumError, InvalidRequest, Overloaded, render_openai
 from cerebrum_kit.request_id import current_request_id
@@ -66,7 +67,7 @@ class TokenizeRequest(RequestModel):
     """A text to be made tokens, or tokens to be made text."""
 
     text: Text | None = None
-    tokens: list[int] | None = None
+    tokens: list[TokenId] | None = None
     model: str | None = None
 
     @model_validator(mode="after")
@@ -214,8 +215,9 @@ async def tokenize(body: TokenizeRequest, deps: Deps) -> JobResponse:
         async with deps.engine.use(body.model or deps.default_model) as model:
             if body.tokens is not None:
                 tokens = model.check_tokens(body.tokens, param="tokens")
-                return {"model": model.row.id, "text": model.detokenize(tokens), "count": len(tokens)}
-            tokens = await asyncio.to_thread(model.tokenize, body.text or "")
+                text = await in_thread(model.detokenize, tokens)
+                return {"model": model.row.id, "text": text, "count": len(tokens)}
+            tokens = await in_thread(model.tokenize, body.text or "")
             return {"model": model.row.id, "tokens": tokens, "count": len(tokens)}
 
     return JobResponse(work, lifecycle=deps.lifecycle)

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cerebrum_inference.api.common import DEFAULT_MAX_TOKENS, Prompt, SamplingFields
+from cerebrum_inference.grammar import SchemaError
+from cerebrum_inference.grammar.limits import check_size
 from cerebrum_kit.text import RequestModel, Text
 
 
@@ -28,12 +30,12 @@ class OpenAIFields(SamplingFields):
     stream_options: StreamOptions | None = None
     n: Literal[1] = 1
     # Labels without effect on the answer.
-    user: str | None = None
-    metadata: dict[str, str] | None = None
+    user: Text | None = None
+    metadata: dict[Text, Text] | None = None
     store: bool | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    service_tier: str | None = None
+    safety_identifier: Text | None = None
+    prompt_cache_key: Text | None = None
+    service_tier: Text | None = None
 
     @property
     def wants_usage(self) -> bool:
@@ -70,12 +72,12 @@ def plain_text(content: Content | None) -> str:
 
 
 class CalledFunction(RequestModel):
-    name: str
+    name: Text
     arguments: Text
 
 
 class ToolCall(RequestModel):
-    id: str
+    id: Text
     type: Literal["function"] = "function"
     function: CalledFunction
 
@@ -83,7 +85,7 @@ class ToolCall(RequestModel):
 class InstructionMessage(RequestModel):
     role: Literal["system", "developer", "user"]
     content: Content
-    name: str | None = None
+    name: Text | None = None
 
     def plain(self) -> dict[str, Any]:
         """The message as templates know it."""
@@ -94,7 +96,7 @@ class AssistantMessage(RequestModel):
     role: Literal["assistant"]
     content: Content | None = None
     refusal: str | None = None
-    name: str | None = None
+    name: Text | None = None
     tool_calls: list[ToolCall] | None = Field(None, max_length=64)
 
     def plain(self) -> dict[str, Any]:
@@ -107,17 +109,25 @@ class AssistantMessage(RequestModel):
 
 
 def arguments(call: ToolCall) -> Any:
-    """The arguments as templates want them: an object where the text is one."""
+    """The arguments as templates want them: an object where the text is one.
+
+    Raises:
+        SchemaError: they are too deep or too large for what walks them by recursion.
+    """
     try:
-        return json.loads(call.function.arguments)
+        value = json.loads(call.function.arguments)
     except ValueError:
         return call.function.arguments
+    except RecursionError:
+        raise SchemaError("arguments", "are nested too deep") from None
+    check_size(value, "arguments")
+    return value
 
 
 class ToolMessage(RequestModel):
     role: Literal["tool"]
     content: Content
-    tool_call_id: str
+    tool_call_id: Text
 
     def plain(self) -> dict[str, Any]:
         return {"role": "tool", "content": plain_text(self.content), "tool_call_id": self.tool_call_id}
@@ -139,7 +149,7 @@ class ToolSpec(RequestModel):
 
 
 class NamedFunction(RequestModel):
-    name: str
+    name: Text
 
 
 class NamedTool(RequestModel):
@@ -156,7 +166,7 @@ class ObjectFormat(RequestModel):
 
 
 class NamedSchema(RequestModel):
-    name: str
+    name: Text
     description: Text | None = None
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None

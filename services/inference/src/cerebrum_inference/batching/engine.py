@@ -15,6 +15,7 @@ from cerebrum_inference.metrics import InferenceMetrics, Now
 from cerebrum_inference.registry import ModelRegistry
 from cerebrum_inference.scheduling.contention import CpuSample, ForeignCpu, ThreadGovernor, too_busy
 from cerebrum_inference.scheduling.rates import seconds_to_wait
+from cerebrum_inference.threads import in_thread
 from cerebrum_kit.errors import Internal, Overloaded
 from cerebrum_kit.logs import get_logger
 
@@ -114,7 +115,7 @@ class BatchEngine:
 
     async def embed(self, model: str, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         async with self._registry.use(model) as found:
-            return [await asyncio.to_thread(found.embedder.embed, text) for text in texts]
+            return [await in_thread(found.embedder.embed, text) for text in texts]
 
     async def close(self) -> None:
         self._watch.cancel()
