@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import asyncio
 import csv
 import dataclasses
-import functools
 import heapq
 import inspect
 import json
-import random
-import shlex
-import string
 from pathlib import Path
 
 import pytest
 
 from support.engine import Answer, ask, serving, streaming, until
 
-MODULES = (argparse, ast, csv, dataclasses, functools, heapq, json, random, shlex, string)
+MODULES = (argparse, csv, dataclasses, heapq, json)
 SIZES = ((0, 200), (1500, 900), (700, 1800))  # where a snippet begins and how long it is: 60 to 700 tokens
 PROMPTS = [inspect.getsource(module)[at : at + size] for module in MODULES for at, size in SIZES]
 COUNT = 32

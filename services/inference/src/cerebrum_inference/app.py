@@ -43,6 +43,7 @@ log = get_logger(__name__)
 # A 7B model is computed with for seconds, and read from a slow disk for minutes.
 _TRIAL_SECONDS = 900.0
 _SELF_CHECK_SECONDS = 60.0
+_LARGE_MODEL = 128 * 1024 * 1024
 
 
 class State(TypedDict):
@@ -116,7 +117,7 @@ def make_engine(
             coalesce_seconds=settings.coalesce_ms / 1000,
             idle_tokens=settings.prefix_idle_tokens,
             speculate=settings.speculation == "on",
-            flash_attention={"auto": None, "on": True, "off": False}[settings.flash_attention],
+            flash_attention=flash_attention(settings, row),
         )
         stat = path.stat()
         key = row.sha256 or f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
@@ -150,6 +151,17 @@ def make_engine(
         stored_bytes=lambda: store.size,
     )
     return engine, registry
+
+
+def flash_attention(settings: InferenceSettings, row: ModelRow) -> bool | None:
+    """Whether a model is computed with flash attention; None leaves it to llama.cpp.
+
+    It is faster for what is large, and sums in half precision, so that a text depends on what is computed beside it.
+    A small model is fast enough without.
+    """
+    if settings.flash_attention == "auto":
+        return None if row.size_bytes >= _LARGE_MODEL else False
+    return settings.flash_attention == "on"
 
 
 def choose_default(manifest: Manifest, wanted: str | None) -> str:

@@ -59,8 +59,7 @@ class InferenceSettings(ServiceSettings):
     step_ms: float = Field(250.0, ge=10, le=10_000)
     # Pieces of a stream that follow each other faster are sent as one event; 0 sends each.
     coalesce_ms: float = Field(20.0, ge=0, le=1000)
-    # llama.cpp's flash attention: `auto` uses it where it can. On processors it makes prompts of long contexts faster
-    # and short steps behind them slower, see docs/performance.md.
+    # llama.cpp's flash attention; `auto` uses it for models of 128 MiB and more. See docs/performance.md.
     flash_attention: Literal["auto", "on", "off"] = "auto"
     # Guesses the next tokens from the text so far, where that pays.
     speculation: Literal["on", "off"] = "on"

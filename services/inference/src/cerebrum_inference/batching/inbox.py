@@ -23,6 +23,8 @@ class Inbox:
     def offer(self, job: Job, capacity: int) -> Job | None:
         """Queues a job; returns the one for which there is no place, see `FairQueue.offer`."""
         with self._wake:
+            if self.closing:
+                return job
             refused = self._queue.offer(job, capacity)
             self._wake.notify()
             return refused
