@@ -64,7 +64,7 @@ async def test_evicted_and_restored(exact_model: Path, cold: list[Answer]) -> No
         assert served.worker().cells_used() == (0, 0)
         answers = [await ask(served, prompt, COUNT) for prompt in PROMPTS]
         same(answers, cold)
-        assert served.stats().prompt_restored == sum(one.finish.cached_tokens for one in answers) > 5000
+        assert served.stats().prompt_restored == sum(one.finish.cached_tokens for one in answers) > 300 * len(PROMPTS)
 
 
 async def test_unloaded_and_loaded_again(exact_model: Path, cold: list[Answer]) -> None:
@@ -74,7 +74,7 @@ async def test_unloaded_and_loaded_again(exact_model: Path, cold: list[Answer]) 
         assert await served.engine.unload("tiny")
         answers = [await ask(served, prompt, COUNT) for prompt in PROMPTS]
         same(answers, cold)
-        assert sum(one.finish.cached_tokens for one in answers) > 5000
+        assert sum(one.finish.cached_tokens for one in answers) > 300 * len(PROMPTS)
 
 
 @pytest.mark.parametrize("speculation", ["on", "off"])
