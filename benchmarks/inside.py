@@ -80,13 +80,13 @@ def step_overhead(conditions: Conditions, endpoint: Endpoint, streams: int, toke
     """Time per decode step outside llama.cpp, by the service's own count, for greedy streams on the small model."""
 
     def measure() -> float | None:
-        before = metric(endpoint, OVERHEAD), metric(endpoint, STEPS)
+        seconds, steps = metric(endpoint, OVERHEAD), metric(endpoint, STEPS)
         lanes = [[conditions.ask(PROMPT, tokens, 0.0)] for _ in range(streams)]
         together(endpoint, lanes, SAMPLE_SECONDS)
-        after = metric(endpoint, OVERHEAD), metric(endpoint, STEPS)
-        if None in (*before, *after) or after[1] == before[1]:
+        more_seconds, more_steps = metric(endpoint, OVERHEAD), metric(endpoint, STEPS)
+        if seconds is None or steps is None or more_seconds is None or more_steps is None or more_steps == steps:
             return None
-        return (after[0] - before[0]) / (after[1] - before[1])  # type: ignore[operator]  # None was just ruled out
+        return (more_seconds - seconds) / (more_steps - steps)
 
     taken = conditions.sample(measure, endpoint.pid)
     microseconds = None if taken.value is None else round(taken.value * 1e6, 1)

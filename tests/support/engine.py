@@ -74,23 +74,32 @@ class Served:
             return found
 
 
+def make_engine(manifest: Manifest, **changes: Any) -> Served:
+    """An engine as the service makes it; to be called in a running event loop.
+
+    Args:
+        changes: to the settings.
+    """
+    settings = InferenceSettings(**{**_DEFAULTS, **changes})
+    metrics = InferenceMetrics(CollectorRegistry(), [one.id for one in manifest.models])
+    engine, registry = app.make_engine(settings, manifest, metrics)
+    return Served(engine, registry, metrics)
+
+
 @asynccontextmanager
 async def serving(path: Path, *rows: ModelRow, **changes: Any) -> AsyncIterator[Served]:
-    """An engine as the service makes it.
+    """An engine that is closed at the end of the block.
 
     Args:
         path: the model's file; the store is where it is.
         rows: of the manifest; without any, one row for the file.
         changes: to the settings.
     """
-    manifest = Manifest(store=path.parent, models=rows or (model_row(path),))
-    settings = InferenceSettings(**{**_DEFAULTS, **changes})
-    metrics = InferenceMetrics(CollectorRegistry(), [one.id for one in manifest.models])
-    engine, registry = app.make_engine(settings, manifest, metrics)
+    served = make_engine(Manifest(store=path.parent, models=rows or (model_row(path),)), **changes)
     try:
-        yield Served(engine, registry, metrics)
+        yield served
     finally:
-        await engine.close()
+        await served.engine.close()
 
 
 @dataclass(frozen=True, slots=True)

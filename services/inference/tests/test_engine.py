@@ -1,4 +1,4 @@
-"""The simple engine over real llama.cpp and the shipped model."""
+"""The engine over real llama.cpp and the shipped model."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from cerebrum_inference import app
 from cerebrum_inference.batching.engine import BatchEngine
 from cerebrum_inference.engine import Finish, Generation, LoadedModel, Piece, Sampling
-from cerebrum_inference.manifest import Manifest, ModelRow
-from cerebrum_inference.metrics import InferenceMetrics
-from cerebrum_inference.settings import InferenceSettings
+from cerebrum_inference.manifest import Manifest
 from cerebrum_kit.errors import CerebrumError, InvalidRequest, ModelNotFound, ModelUnusable, Overloaded
+from support import engine as engines
+from support.engine import LONG
+from support.engine import model_row as row
 
 GREEDY = Sampling(temperature=0)
 PROMPTS = [
@@ -27,29 +26,10 @@ PROMPTS = [
     "class Stack:\n    def push(self, item):",
     "# \u00e9\u00e8 \U0001f600\n",
 ]
-LONG = 16384  # far beyond what the model was trained on: for streams that last
-
-
-def row(path: Path, **change: object) -> ModelRow:
-    facts: dict[str, object] = {
-        "id": "tiny",
-        "name": "Tiny",
-        "file": path.name,
-        "size_bytes": path.stat().st_size,
-        "ram_bytes": 1,
-        "kv_bytes_per_token": 1,
-        "context": LONG,
-        "licence": "PSF-2.0",
-    }
-    return ModelRow.model_validate({**facts, **change})
 
 
 def make_engine(manifest: Manifest, **changes: Any) -> BatchEngine:
-    """An engine as the service makes it; to be called in a running event loop."""
-    defaults = {"slots": 2, "threads": 2, "max_queue": 4, "max_context": LONG, "reserve_mib": 0, "max_cpu_percent": 100}
-    settings = InferenceSettings(**{**defaults, **changes})
-    metrics = InferenceMetrics(CollectorRegistry(), [one.id for one in manifest.models])
-    return app.make_engine(settings, manifest, metrics)[0]
+    return engines.make_engine(manifest, **{"threads": 2, "max_queue": 4, **changes}).engine
 
 
 @pytest.fixture

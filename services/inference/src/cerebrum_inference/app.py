@@ -56,11 +56,11 @@ def create_app(settings: InferenceSettings) -> FastAPI:
     Raises:
         ConfigurationError: the manifest, the default model or the keys cannot be used, or llama.cpp does not work here.
     """
-    found = check_library(timeout=_SELF_CHECK_SECONDS)
-    log.info("llama.cpp works", system=found.system_info, sandbox=",".join(found.layers))
     manifest = read_manifest(settings.manifest)
     default_model = choose_default(manifest, settings.default_model)
     keys = _keys(settings)
+    found = check_library(timeout=_SELF_CHECK_SECONDS)
+    log.info("llama.cpp works", system=found.system_info, sandbox=",".join(found.layers))
     lifecycle = Lifecycle()
     metrics_registry = new_registry("inference", __version__, settings.release)
     metrics = InferenceMetrics(metrics_registry, [row.id for row in manifest.models])

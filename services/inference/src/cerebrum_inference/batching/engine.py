@@ -16,7 +16,7 @@ from cerebrum_inference.registry import ModelRegistry
 from cerebrum_inference.scheduling.contention import CpuSample, ForeignCpu, ThreadGovernor, too_busy
 from cerebrum_inference.scheduling.rates import seconds_to_wait
 from cerebrum_inference.threads import in_thread
-from cerebrum_kit.errors import Internal, Overloaded
+from cerebrum_kit.errors import CerebrumError, Overloaded
 from cerebrum_kit.logs import get_logger
 
 log = get_logger(__name__)
@@ -186,8 +186,8 @@ class BatchEngine:
                 for worker in self._workers():
                     worker.threads = threads
                 looks += 1
-                if looks % _TIDY_EVERY == 0:
+                if looks % _TIDY_EVERY == 0 and not self._registry.loading:  # it would wait for the load's end
                     await self._registry.tidy()
-            except (Overloaded, Internal, OSError) as exc:
+            except (CerebrumError, OSError) as exc:
                 log.warning("a look at the machine failed", reason=str(exc))
             await asyncio.sleep(_LOOK_SECONDS)

@@ -68,8 +68,9 @@ class Job:
         if not self._items or not isinstance(self._items[0], Piece):
             return first
         pieces = [first]
-        while self._items and isinstance(self._items[0], Piece):
-            pieces.append(self._items.popleft())  # type: ignore[arg-type]  # it was looked at
+        while self._items and isinstance(piece := self._items[0], Piece):
+            pieces.append(piece)
+            self._items.popleft()
         return Piece(
             "".join(piece.text for piece in pieces),
             tuple(token for piece in pieces for token in piece.tokens),

@@ -49,7 +49,6 @@ class Step:
         self._stats = stats
         self._emit = emit
         self._finish = finish
-        self._generated = stats.generated
         self._filler = Filler(context, options, speculate=options.speculate and model.can_forget)
 
     def assign(self, slot: Slot, job: Job, prompt: list[int], keep: int, *, context: int, now: float) -> None:
@@ -110,7 +109,7 @@ class Step:
 
     def _sample(self, batch: Batch, now: float) -> None:
         """Chooses every stream's next token; rows with logits come in the order in which they were added."""
-        before = self._generated
+        before = self._stats.generated
         wanted = bool(batch.decoding) or any(chunk.outputs for chunk in batch.chunks)
         logits = self._context.logits() if wanted else _NOTHING
         best = None if batch.drafts or not batch.decoding else self._all_greedy(batch.decoding, logits)
@@ -126,8 +125,7 @@ class Step:
         for chunk in batch.chunks:
             self._advance(chunk, logits[output : output + chunk.outputs], now)
             output += chunk.outputs
-        self._stats.generated = self._generated
-        self._stats.decode_rate.add(self._generated - before, now)
+        self._stats.decode_rate.add(self._stats.generated - before, now)
 
     def _advance(self, chunk: Chunk, logits: Floats, now: float) -> None:
         """A part of a prompt is in the cells now; with the last one the stream begins."""
@@ -199,7 +197,7 @@ class Step:
             self._end(slot, "stop", now)
             return False
         slot.generated += 1
-        self._generated += 1
+        stats.generated += 1
         if slot.generated == 1:
             stats.first_token.observe(now - job.asked)
         else:

@@ -25,14 +25,11 @@ from cerebrum_inference.scheduling.rates import Rates, Work
 from cerebrum_inference.turns import Turns
 from cerebrum_kit.errors import CerebrumError, DeadlineExceeded, Internal, Overloaded
 from cerebrum_kit.logs import get_logger
+from cerebrum_kit.responses import shutting_down
 
 log = get_logger(__name__)
 # A step that takes longer than this many times what is usual, and than the least time, is stuck.
 _STUCK_FACTOR, _STUCK_SECONDS = 20.0, 30.0
-
-
-def shutting_down() -> Overloaded:
-    return Overloaded("The service is shutting down; try again.", retry_after=5)
 
 
 class Worker:

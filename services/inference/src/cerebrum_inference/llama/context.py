@@ -108,8 +108,8 @@ class Context:
         """Rows of a prompt, and which of them shall have logits; returns the last one's index."""
         start, count = self.rows, len(tokens)
         end = start + count
-        self._tokens[start:end] = tokens  # type: ignore[call-overload]  # any sequence of integers will do
-        self._positions[start:end] = range(position, position + count)  # type: ignore[call-overload]  # a range is a sequence of integers too
+        self._tokens[start:end] = list(tokens)
+        self._positions[start:end] = list(range(position, position + count))
         self._sequences[start:end] = [sequence] * count
         self._wanted[start:end] = [int(wanted == "all")] * count
         self._wanted[end - 1] = int(wanted != "none")

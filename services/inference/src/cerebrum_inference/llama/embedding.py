@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import llama_cpp.llama_cpp as api
 import numpy as np
@@ -62,7 +63,7 @@ class EmbeddingContext:
     def compute(self, part: Sequence[int]) -> Floats:
         """The next part of a text: the sum of its tokens' vectors, or the one vector of the whole; float32 (dims,)."""
         count = len(part)
-        self._tokens[:count] = part  # type: ignore[call-overload]  # any sequence of integers will do
+        self._tokens[:count] = list(part)
         code = api.llama_decode(self._pointer, api.llama_batch_get_one(self._tokens, count))
         if code != 0:
             raise LlamaError(f"llama_decode returned {code}")
@@ -72,8 +73,8 @@ class EmbeddingContext:
         total: Floats = self._vectors(api.llama_get_embeddings(self._pointer), count).sum(axis=0)
         return total
 
-    def _vectors(self, pointer: object, count: int) -> Floats:
-        start = ctypes.cast(pointer, ctypes.c_void_p).value  # type: ignore[arg-type]  # it is a ctypes pointer
+    def _vectors(self, pointer: Any, count: int) -> Floats:
+        start = ctypes.cast(pointer, ctypes.c_void_p).value
         if not start:
             raise LlamaError("llama.cpp gave no vectors")
         memory = (ctypes.c_float * (count * self._dimensions)).from_address(start)

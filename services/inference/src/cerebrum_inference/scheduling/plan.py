@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 # A prompt gains so many rows of advantage a second of waiting: short ones go first, and long ones still come.
 _AGEING_ROWS = 200.0
-
-
 # Requests that come within that time came together: those of them that have no token yet go first.
 _TOGETHER_SECONDS = 1.0
 
