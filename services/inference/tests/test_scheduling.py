@@ -24,7 +24,7 @@ TOKENS = st.lists(st.integers(0, 3), max_size=200)
 
 @given(st.lists(st.tuples(st.integers(1, 2000), st.floats(0, 100)), max_size=8), st.integers(0, 512))
 def test_rows_are_shared_out_and_never_more_than_there_are(prompts: list[tuple[int, float]], rows: int) -> None:
-    waiting = [Prompt(slot, left, 0.0, waited) for slot, (left, waited) in enumerate(prompts)]
+    waiting = [Prompt(slot, left, left, 0.0, waited) for slot, (left, waited) in enumerate(prompts)]
     shares = share_rows(waiting, rows)
     assert sum(count for _, count in shares) == min(rows, sum(left for left, _ in prompts))
     assert all(0 < count <= prompts[slot][0] for slot, count in shares)
@@ -32,15 +32,16 @@ def test_rows_are_shared_out_and_never_more_than_there_are(prompts: list[tuple[i
 
 
 def test_shortest_prompt_goes_first_until_a_long_one_has_waited() -> None:
-    assert share_rows([Prompt(0, 1000, 0, 0.0), Prompt(1, 50, 0, 0.0)], 64) == [(1, 50), (0, 14)]
-    assert share_rows([Prompt(0, 1000, 0, 10.0), Prompt(1, 50, 0, 0.0)], 64) == [(0, 64)]
+    assert share_rows([Prompt(0, 1000, 1000, 0, 0.0), Prompt(1, 50, 50, 0, 0.0)], 64) == [(1, 50), (0, 14)]
+    assert share_rows([Prompt(0, 1000, 1000, 0, 10.0), Prompt(1, 50, 50, 0, 0.0)], 64) == [(0, 64)]
 
 
 def test_prompts_of_one_moment_do_not_make_way_for_each_other() -> None:
-    burst = [Prompt(4, 127, 10.2, 0.0), Prompt(5, 127, 10.3, 0.0)]
+    burst = [Prompt(4, 127, 127, 10.2, 0.0), Prompt(5, 127, 127, 10.3, 0.0)]
     assert came_together(burst, 10.0, 508) == burst
     assert came_together(burst, 5.0, 508) == [], "the stream was there long before"
-    assert came_together([Prompt(4, 1950, 10.2, 0.0)], 10.0, 508) == [], "more than one step"
+    assert came_together([Prompt(4, 1950, 1950, 10.2, 0.0)], 10.0, 508) == [], "more than one step"
+    assert came_together([Prompt(4, 400, 1950, 10.2, 0.0)], 10.0, 508) == [], "the rest of a long one"
 
 
 # Pacing
@@ -340,6 +341,12 @@ def test_noise_in_between_begins_the_wait_anew() -> None:
 
 def test_an_idle_engine_forgets_at_once() -> None:
     assert governor((0.0, 4.0), (0.5, 0.0), computing=False) == [1, 4]
+
+
+def test_what_was_busy_before_a_request_is_forgotten_at_the_first_look_into_it() -> None:
+    chosen = ThreadGovernor(threads=4, cores=4)
+    looks = [(0.0, 4.0, False), (0.5, 0.0, True), (1.0, 2.0, True), (1.5, 0.0, True)]
+    assert [chosen.decide(at, foreign, computing=computing) for at, foreign, computing in looks] == [1, 4, 2, 2]
 
 
 @pytest.mark.parametrize(("foreign", "threads"), [(0.0, 4), (0.25, 4), (0.66, 3), (1.0, 3), (1.4, 2), (4.0, 1)])

@@ -9,19 +9,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypedDict
 
-import httpx
 from fastapi import FastAPI
 
 from cerebrum_edge import __version__
-from cerebrum_edge.api import completions, meta
+from cerebrum_edge.api import completions, infill, meta, openai
 from cerebrum_edge.api.resources import Resources
 from cerebrum_edge.guard.admission import Limits
+from cerebrum_edge.guard.balance import Candidate
+from cerebrum_edge.guard.breaker import Breaker, BreakerPolicy
 from cerebrum_edge.guard.gate import Gate
-from cerebrum_edge.metrics import EdgeMetrics
-from cerebrum_edge.relay.upstream import Upstream
+from cerebrum_edge.metrics import BreakerStates, EdgeMetrics
+from cerebrum_edge.relay.pool import Member, Pool
+from cerebrum_edge.relay.relay import Relay
+from cerebrum_edge.relay.survival import SurvivalPolicy
+from cerebrum_edge.relay.upstream import Timeouts, Upstream, new_session
 from cerebrum_edge.settings import EdgeSettings
 from cerebrum_kit.app import AppOptions, build_app
-from cerebrum_kit.errors import CerebrumError
 from cerebrum_kit.keys import KeyRing
 from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.logs import get_logger
@@ -29,7 +32,6 @@ from cerebrum_kit.metrics import new_registry
 from cerebrum_kit.settings import credential
 
 log = get_logger(__name__)
-_PROBE_SECONDS = 10.0
 _START_PROBE_SECONDS = 0.5
 
 
@@ -40,46 +42,46 @@ class State(TypedDict):
 def create_app(
     settings: EdgeSettings,
     *,
-    transport: httpx.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> FastAPI:
-    """The edge app. It has reached its backend before it serves, or says in its status that it has not.
-
-    Args:
-        transport: how backends are reached; the network by default.
+    """The edge app. It has reached a backend before it serves, or says in its status that it has not.
 
     Raises:
         ConfigurationError: the key file cannot be used.
     """
-    backend = settings.backends[0]
     lifecycle = Lifecycle(clock=clock)
     registry = new_registry("edge", __version__, settings.release)
-    metrics = EdgeMetrics(registry, [backend.name])
-    keys = None if settings.api_keys_file is None else KeyRing(credential(settings.api_keys_file))
+    metrics = EdgeMetrics(registry, [backend.name for backend in settings.backends])
+    candidates = [Candidate(backend.name, Breaker(_breaker_policy(settings))) for backend in settings.backends]
+    registry.register(BreakerStates({one.name: one.breaker for one in candidates}, clock))
+    closed = settings.api_keys_file is not None and not settings.open
+    keys = KeyRing(credential(settings.api_keys_file)) if closed and settings.api_keys_file else None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        upstream = Upstream(
-            backend,
-            metrics=metrics,
-            clock=clock,
-            connect_timeout=settings.connect_timeout,
-            idle_timeout=settings.idle_timeout,
-            fallback_key=settings.api_key.get_secret_value() if settings.api_key else None,
-            transport=transport,
+        timeouts = Timeouts(
+            settings.connect_timeout, settings.first_byte_timeout, settings.idle_timeout, settings.total_timeout
         )
-        gate = Gate(
-            Limits(settings.max_inflight, settings.max_queue, settings.queue_timeout), metrics=metrics, clock=clock
-        )
-        lifecycle.problem = await first_probe(upstream, give_up=clock() + settings.ready_timeout, clock=clock)
-        watcher = asyncio.create_task(_watch(upstream, lifecycle))
-        try:
-            yield State(resources=Resources(settings, upstream, gate, metrics, lifecycle, clock))
-        finally:
-            watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
-            await upstream.close()
+        fallback = settings.api_key.get_secret_value() if settings.api_key else None
+        async with new_session(timeouts) as session:
+            members = [
+                Member(Upstream(backend, session, timeouts, fallback_key=fallback), candidate)
+                for backend, candidate in zip(settings.backends, candidates, strict=True)
+            ]
+            pool = Pool(members, metrics=metrics, clock=clock)
+            survival = SurvivalPolicy(resume_seconds=settings.resume_timeout)
+            relay = Relay(pool, survival, metrics=metrics, clock=clock)
+            limits = Limits(settings.max_inflight, settings.max_queue, settings.queue_timeout)
+            gate = Gate(limits, metrics=metrics, clock=clock)
+            await first_probe(pool, give_up=clock() + settings.ready_timeout, clock=clock)
+            lifecycle.problem = pool.problem
+            watcher = asyncio.create_task(pool.watch(lambda problem: setattr(lifecycle, "problem", problem)))
+            try:
+                yield State(resources=Resources(settings, relay, gate, metrics, lifecycle, clock))
+            finally:
+                watcher.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watcher
 
     app = build_app(
         AppOptions(
@@ -95,34 +97,20 @@ def create_app(
             allowed_hosts=settings.allowed_hosts,
         )
     )
-    app.include_router(completions.router)
+    for router in (completions.router, openai.router, infill.router):
+        app.include_router(router)
     app.include_router(meta.router)
     return app
 
 
-async def first_probe(upstream: Upstream, *, give_up: float, clock: Callable[[], float]) -> str | None:
-    """Probes until the backend answers or the time is over; what is wrong, or None."""
+async def first_probe(pool: Pool, *, give_up: float, clock: Callable[[], float]) -> None:
+    """Probes until a backend answers or the time is over."""
     while True:
-        problem = await probe(upstream)
-        if problem is None or clock() >= give_up:
-            return problem
+        await asyncio.gather(*(pool.probe(member) for member in pool.members))
+        if pool.available or clock() >= give_up:
+            return
         await asyncio.sleep(_START_PROBE_SECONDS)
 
 
-async def probe(upstream: Upstream) -> str | None:
-    """Asks the backend for its models, which takes a valid key; what is wrong, or None."""
-    try:
-        await upstream.models(fresh=True)
-    except CerebrumError as exc:
-        return f"backend {upstream.backend.name}: {exc.message}"
-    return None
-
-
-async def _watch(upstream: Upstream, lifecycle: Lifecycle) -> None:
-    while True:
-        await asyncio.sleep(_PROBE_SECONDS)
-        try:
-            lifecycle.problem = await probe(upstream)
-        except Exception:  # the watcher must outlive whatever it meets; the next probe tells the truth again
-            log.exception("probe failed")
-            lifecycle.problem = f"backend {upstream.backend.name}: the probe failed"
+def _breaker_policy(settings: EdgeSettings) -> BreakerPolicy:
+    return BreakerPolicy(failure_threshold=settings.failure_threshold, cooldown=settings.cooldown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cerebrum_edge.language import detect, normalize
@@ -32,6 +32,19 @@ class ModelInfo:
             loaded=bool(row["loaded"]),
             fallback=bool(row.get("fallback", False)),
         )
+
+
+def merged(listings: Sequence[Sequence[ModelInfo]]) -> tuple[ModelInfo, ...]:
+    """What several backends have together: each model once, loaded where it is so anywhere, with its least context."""
+    models: dict[str, ModelInfo] = {}
+    for one in (row for listing in listings for row in listing):
+        known = models.get(one.id)
+        models[one.id] = (
+            one
+            if known is None
+            else replace(known, loaded=known.loaded or one.loaded, context=min(known.context, one.context))
+        )
+    return tuple(models.values())
 
 
 @dataclass(frozen=True, slots=True)

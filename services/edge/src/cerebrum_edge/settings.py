@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from cerebrum_kit.paths import local_key_file
-from cerebrum_kit.settings import Alias, ServiceSettings
+from cerebrum_kit.settings import Alias, BadSettings, ServiceSettings
 
 _URL = re.compile(r"https?://[^\s/?#@]+/?")
 LOCAL_URL = "http://127.0.0.1:9000"
+_OPEN = Path("open")
 
 
 class Backend(BaseModel):
@@ -31,10 +34,11 @@ class Backend(BaseModel):
     @classmethod
     def _address(cls, value: str) -> str:
         try:
-            parsed = httpx.URL(value) if _URL.fullmatch(value) else None
-        except httpx.InvalidURL:
-            parsed = None
-        if parsed is None or not parsed.host:
+            parsed = urlsplit(value) if _URL.fullmatch(value) else None
+            usable = parsed is not None and bool(parsed.hostname) and parsed.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
             raise ValueError("write http://HOST:PORT, without a path or a password")
         return value.rstrip("/")
 
@@ -59,22 +63,50 @@ class EdgeSettings(ServiceSettings):
     )
 
     port: int = Field(7000, ge=0, le=65535)
-    # A list, because several are to come; this version relays to one.
-    backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=1)] = Field(default_factory=_local_backend)
+    backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=64)] = Field(default_factory=_local_backend)
     # Presented to backends that have no api_key_file (the original's VPS_API_KEY).
     api_key: SecretStr | None = None
     # How long a start waits for a backend before it serves without one and says so.
     ready_timeout: float = Field(10.0, ge=0, le=600)
-    # Keys that clients of the edge must present; without a file it is open to whoever reaches it.
+    # Keys that clients of the edge must present, a file as the inference service has it; `open` admits whoever reaches
+    # the port, which has to be said where that is more than this machine.
     api_keys_file: Path | None = None
     # The original's limit, and what two slots behind a Pi can serve.
     max_inflight: int = Field(2, ge=1, le=1000)
     max_queue: int = Field(8, ge=0, le=10_000)
     queue_timeout: float = Field(30.0, gt=0, le=3600)
     connect_timeout: float = Field(5.0, gt=0, le=300)
-    # Silence of a backend, its keep-alive comments included (every 15 s), after which it counts as dead.
-    idle_timeout: float = Field(60.0, gt=0, le=3600)
+    # Silence before an answer's head. A backend that loads a model or has a queue begins to answer after five seconds.
+    first_byte_timeout: float = Field(30.0, gt=0, le=3600)
+    # Silence in the middle of an answer after which the backend counts as dead; its keep-alive comments, every five
+    # seconds, are no silence.
+    idle_timeout: float = Field(15.0, gt=0, le=3600)
+    # From asking a backend to its last byte.
+    total_timeout: float = Field(3600.0, gt=0, le=86_400)
+    # How long a stream that was cut may stand still before it ends with an error.
+    resume_timeout: float = Field(15.0, ge=0, le=3600)
+    # When a backend is left alone, and for how long.
+    failure_threshold: int = Field(5, ge=1, le=1000)
+    cooldown: float = Field(10.0, gt=0, le=120)
     max_prompt_chars: int = Field(400_000, ge=1)
+    # Prompts above that are condensed (the original's threshold), to this share of their code where there is nothing
+    # to be found twice; 1 leaves all of it.
+    condense_min_chars: int = Field(1500, ge=0)
+    condense_share: float = Field(0.6, gt=0, le=1)
+
+    @field_validator("backends")
+    @classmethod
+    def _names_differ(cls, value: tuple[Backend, ...]) -> tuple[Backend, ...]:
+        names = [backend.name for backend in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two backends have the name {twice[0]}")
+        return value
+
+    @property
+    def open(self) -> bool:
+        """Whether it was said that everyone is welcome."""
+        return self.api_keys_file == _OPEN
 
     @field_validator("api_key")
     @classmethod
@@ -93,3 +125,21 @@ class EdgeSettings(ServiceSettings):
         if values.get("api_key") and not values.get("backends"):
             return {**values, "backends": [{"name": "vps", "url": LOCAL_URL}]}
         return values
+
+
+def refuse_unguarded(settings: EdgeSettings, addresses: Sequence[str]) -> None:
+    """Raises BadSettings where others than this machine can reach the edge, and nothing says who may use it."""
+    reachable = sorted(address for address in addresses if not _is_loopback(address))
+    if reachable and settings.api_keys_file is None:
+        raise BadSettings(
+            f"CEREBRUM_EDGE_API_KEYS_FILE: the edge listens on {', '.join(reachable)}, where others can reach it, and "
+            "nothing says who may use it; name a file with a line `id sha256hex created` for each key, or write `open` "
+            "to admit everyone"
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

@@ -44,6 +44,8 @@ class Generation:
         grammar: GBNF that the text follows; ours, never a client's.
         logprobs: how many alternatives to report beside each token; None reports nothing.
         prompt_logprobs: whether the prompt's tokens are reported too, which computes the whole prompt.
+        resumed: tokens of this very answer that were generated elsewhere, and that its reader has. It goes on behind
+            them as if they had been generated here: they count, and nothing of them comes again.
         client: who asks, for a fair share of the queue: the id of its key.
         timeout_seconds: from now to the last token, waiting included; None for the engine's own limits.
     """
@@ -56,6 +58,7 @@ class Generation:
     grammar: str | None = None
     logprobs: int | None = None
     prompt_logprobs: bool = False
+    resumed: Sequence[int] = ()
     request_id: str = ""
     client: str = ""
     timeout_seconds: float | None = None
@@ -85,7 +88,8 @@ class Finish:
     """The end of a generation, with what it cost.
 
     Attributes:
-        prompt_tokens, generated_tokens: counts; `cached_tokens` of the prompt were not computed again.
+        prompt_tokens, generated_tokens: counts; `cached_tokens` of the prompt were not computed again, and
+            `resumed_tokens` of the answer were generated elsewhere.
         queue_seconds, prefill_seconds, decode_seconds: wall time of the three phases.
         drafted_tokens, accepted_tokens: guesses of the speculation, and those that came true.
     """
@@ -99,11 +103,12 @@ class Finish:
     queue_seconds: float = 0.0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    resumed_tokens: int = 0
 
     @property
     def tokens_per_second(self) -> float:
         """Rate of the decode phase; 0 where it was too short to have one."""
-        return self.generated_tokens / self.decode_seconds if self.decode_seconds > 0 else 0.0
+        return (self.generated_tokens - self.resumed_tokens) / self.decode_seconds if self.decode_seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,9 @@ class LoadedModel(Protocol):
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of token ids; bytes that make no character become U+FFFD."""
+
+    def shown(self, tokens: Sequence[int], stop: tuple[str, ...]) -> str:
+        """The text that a stream of these tokens has given so far: without what is held back for a stop string."""
 
     def check_tokens(self, tokens: Sequence[int], *, param: str = "prompt") -> list[int]:
         """The ids themselves. Raises InvalidRequest where one is not in the vocabulary."""

@@ -17,6 +17,7 @@ from cerebrum_inference.embedding import Embedder
 from cerebrum_inference.llama import Context, Model
 from cerebrum_inference.manifest import ModelRow
 from cerebrum_inference.scheduling.lookup import LONGEST_DRAFT
+from cerebrum_inference.scheduling.output import TextAssembler
 from cerebrum_inference.scheduling.pacing import TILE_ROWS
 from cerebrum_inference.scheduling.prefix import WORTH_SHARING, common_prefix
 from cerebrum_inference.turns import Turns
@@ -105,6 +106,11 @@ class LlamaModel:
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         return b"".join(map(self.model.piece, tokens)).decode("utf-8", "replace")
+
+    def shown(self, tokens: Sequence[int], stop: tuple[str, ...]) -> str:
+        text = TextAssembler(stop)
+        known = self.check_tokens(tokens, param="resume_tokens")  # llama.cpp does not check them
+        return "".join([text.feed(self.model.piece(token)) for token in known])
 
     def check_tokens(self, tokens: Sequence[int], *, param: str = "prompt") -> list[int]:
         wrong = next((token for token in tokens if not 0 <= token < self.model.vocab_size), None)

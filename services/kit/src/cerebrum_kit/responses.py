@@ -65,13 +65,20 @@ async def _supervise(work: Awaitable[Any], receive: Receive, lifecycle: Lifecycl
 
 
 class JobResponse(Response):
-    """A JSON response computed inside the ASGI call: `work` is cancelled when nobody waits for its result."""
+    """A JSON response computed inside the ASGI call: `work` is cancelled when nobody waits for its result.
 
-    def __init__(self, work: Callable[[], Awaitable[Any]], *, lifecycle: Lifecycle) -> None:
+    Args:
+        headers: further headers, read when the work is done.
+    """
+
+    def __init__(
+        self, work: Callable[[], Awaitable[Any]], *, lifecycle: Lifecycle, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.background = None
         self.status_code = 200
         self._work = work
         self._lifecycle = lifecycle
+        self._further = headers or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -79,7 +86,7 @@ class JobResponse(Response):
         except _Gone:
             scope["cerebrum.outcome"] = "disconnected"
             return
-        await JSONResponse(payload)(scope, receive, send)
+        await JSONResponse(payload, headers=self._further)(scope, receive, send)
 
 
 class EventStreamResponse(Response):
@@ -93,6 +100,7 @@ class EventStreamResponse(Response):
         render_error: the event that ends the stream on an error.
         keep_alive_seconds: silence after which a comment is sent.
         stall_seconds: how long one write may wait for the client to read; then the connection is cut.
+        headers: further headers, read when the answer begins.
     """
 
     def __init__(
@@ -112,13 +120,15 @@ class EventStreamResponse(Response):
         self._render_error = render_error
         self._keep_alive = keep_alive_seconds
         self._stall = stall_seconds
-        self._extra = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+        self._further = headers or {}
         self._started = False
         self._last_sent = 0.0
+        self._sending = False
+        self._stalled = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._answer(scope, receive, self._patient(send))
+            await self._answer(scope, receive, send)
         except _Stalled:
             log.warning("a stream was cut", reason=f"its client read nothing for {self._stall:g} s")
             scope["cerebrum.outcome"] = "client_too_slow"
@@ -126,9 +136,10 @@ class EventStreamResponse(Response):
             if abort is not None:
                 abort()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, raw_send: Send) -> None:
+        send = self._patient(raw_send)
         try:
-            await _supervise(self._run(send), receive, self._lifecycle)
+            await _supervise(self._run(send, raw_send), receive, self._lifecycle)
         except _Gone:
             scope["cerebrum.outcome"] = "disconnected"
             return
@@ -147,7 +158,7 @@ class EventStreamResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _patient(self, send: Send) -> Send:
-        """`send` with an end to its patience."""
+        """`send` with an end to its patience; for events, which are many, a timer each would cost too much."""
 
         async def bounded(message: Message) -> None:
             try:
@@ -158,15 +169,22 @@ class EventStreamResponse(Response):
 
         return bounded
 
-    async def _run(self, send: Send) -> None:
-        self._last_sent = asyncio.get_running_loop().time()
-        beat = asyncio.ensure_future(self._beat(send))
+    async def _run(self, send: Send, raw_send: Send) -> None:
+        loop, run = asyncio.get_running_loop(), asyncio.current_task()
+        assert run is not None
+        self._last_sent = loop.time()
+        beat = asyncio.ensure_future(self._beat(send, run))
         try:
             async with self._open() as events:
                 await self._start(send)
                 async for chunk in events:
-                    self._last_sent = asyncio.get_running_loop().time()
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    self._last_sent, self._sending = loop.time(), True
+                    await raw_send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    self._sending = False
+        except asyncio.CancelledError:
+            if self._stalled:
+                raise _Stalled from None
+            raise
         finally:
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
@@ -179,22 +197,30 @@ class EventStreamResponse(Response):
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-store"),
             (b"x-accel-buffering", b"no"),
-            *self._extra,
+            *((name.lower().encode(), value.encode()) for name, value in self._further.items()),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def _beat(self, send: Send) -> None:
-        """Fills silence.
+    async def _beat(self, send: Send, run: asyncio.Task[None]) -> None:
+        """Fills silence, and ends a run whose client does not read.
 
         Where it is long before the stream has opened (a model that loads), the answer begins all the same: whoever
         waits must know that somebody works, and an error then comes as an event.
         """
         loop = asyncio.get_running_loop()
-        while True:
-            silence = loop.time() - self._last_sent
-            if silence >= self._keep_alive:
-                self._last_sent = loop.time()
-                await self._start(send)
-                await send({"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True})
-            else:
-                await asyncio.sleep(self._keep_alive - silence)
+        try:
+            while True:
+                silence = loop.time() - self._last_sent
+                if self._sending:  # it waits for the client
+                    if silence >= self._stall:
+                        raise _Stalled
+                    await asyncio.sleep(self._stall - silence)
+                elif silence >= self._keep_alive:
+                    self._last_sent = loop.time()
+                    await self._start(send)
+                    await send({"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True})
+                else:
+                    await asyncio.sleep(min(self._keep_alive - silence, self._stall))
+        except _Stalled:
+            self._stalled = True
+            run.cancel()

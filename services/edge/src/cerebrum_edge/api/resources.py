@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from cerebrum_edge.guard.gate import Gate
 from cerebrum_edge.metrics import EdgeMetrics
-from cerebrum_edge.relay.upstream import Upstream
+from cerebrum_edge.relay.relay import Relay
 from cerebrum_edge.settings import EdgeSettings
 from cerebrum_kit.lifecycle import Lifecycle
 
@@ -20,12 +20,15 @@ class Totals:
     """Counts since the start, for `/v1/stats`."""
 
     requests: int = 0
+    condensed: int = 0
+    characters_before: int = 0
+    characters_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
     settings: EdgeSettings
-    upstream: Upstream
+    relay: Relay
     gate: Gate
     metrics: EdgeMetrics
     lifecycle: Lifecycle

@@ -1,69 +1,85 @@
-"""The native dialect of a relayed stream, sans-IO: a backend's events in, a client's events out.
-
-A stream is complete only with its `done` event: one that merely stops was cut, whatever the transport says.
-"""
+"""The native dialect: tokens as they come, then one `done` event with what it cost, or with an error."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from cerebrum_edge.relay.verdict import error_from_payload
-from cerebrum_edge.routing import Route
+from cerebrum_edge.relay.answer import IDS, Answer, checked, listed, payloads
 from cerebrum_kit.errors import CerebrumError, UpstreamError, render_openai
-from cerebrum_kit.sse import Event, encode_json
+from cerebrum_kit.sse import encode_json
 
+_TOKEN = b'data: {"token":'
 _PASSED_ON = ("total_tokens", "inference_time", "model", "finish_reason", "tokens_per_second")
 
 
-@dataclass(slots=True)
-class NativeRelay:
-    """One stream's state.
+class NativeAnswer(Answer):
+    """See the module.
 
-    Attributes:
-        tokens: tokens that the backend has reported so far.
-        done: the facts of the last event, once it has come.
+    Args:
+        receipt: what the edge adds to the `done` event.
+        elapsed: seconds since the request came.
     """
 
-    route: Route
-    tokens: int = 0
-    done: dict[str, Any] | None = None
-    _text: list[str] = field(default_factory=list)
+    path = "/v1/inference/stream"
 
-    def feed(self, event: Event) -> bytes:
-        """The client's event for a backend's event.
+    def __init__(self, body: dict[str, Any], *, receipt: Mapping[str, Any], elapsed: Callable[[], float]) -> None:
+        super().__init__(body)
+        self._receipt = receipt
+        self._elapsed = elapsed
 
-        Raises:
-            CerebrumError: the backend reported an error, or sent what is no event of ours.
-        """
-        try:
-            payload = json.loads(event.data)
-        except ValueError as exc:
-            raise UpstreamError("The backend sent an event that is not JSON.") from exc
-        if not isinstance(payload, dict):
-            raise UpstreamError("The backend sent an event that is not an object.")
-        if payload.get("error") is not None:
-            raise error_from_payload(payload)
+    def feed(self, frames: list[bytes]) -> bytes:
+        out = []
+        for frame in frames:
+            at = frame.find(IDS) if frame.startswith(_TOKEN) else -1
+            if at > 0 and frame.endswith(b"]}") and not self._before:
+                ids = frame[at + len(IDS) : -2]
+                if ids:
+                    self._ids.append(ids)
+                out.append(frame[:at] + b"}\n\n" if not self._keep_ids else frame + b"\n\n")
+            else:
+                out += [self._event(checked(payload)) for payload in payloads(frame)]
+        return b"".join(out)
+
+    def _event(self, payload: dict[str, Any]) -> bytes:
         if payload.get("done"):
-            facts = {name: payload.get(name) for name in _PASSED_ON}
-            self.done = {**facts, "language": self.route.language, "resumed": 0}
-            return encode_json({"done": True, **self.done})
-        token = payload.get("token")
-        if not isinstance(token, str) or not isinstance(payload.get("total_tokens"), int):
+            self.done = True
+            return encode_json({"done": True, **self._facts(payload)})
+        token, total = payload.get("token"), payload.get("total_tokens")
+        if not isinstance(token, str) or not isinstance(total, int):
             raise UpstreamError("The backend sent an event without a token.")
-        self.tokens = payload["total_tokens"]
-        self._text.append(token)
-        return encode_json({"token": token, "total_tokens": self.tokens})
+        ids = listed(payload.get("tokens"))
+        if ids is None:
+            self._text.append(token)
+        elif ids:
+            self._ids.append(ids)
+        shown = {"token": token, "total_tokens": total + self._before}
+        return encode_json({**shown, "tokens": payload["tokens"]} if self._keep_ids and ids is not None else shown)
 
-    def end(self) -> None:
-        """The backend's stream is over. Raises UpstreamError unless it was complete."""
-        if self.done is None:
-            raise UpstreamError(f"The backend's stream was cut after {self.tokens} tokens.")
+    def _facts(self, payload: dict[str, Any]) -> dict[str, Any]:
+        facts = {name: payload.get(name) for name in _PASSED_ON}
+        if self._before and isinstance(facts["total_tokens"], int):
+            facts["total_tokens"] += self._before
+        if self.resumed:
+            facts["inference_time"] = round(self._elapsed(), 4)
+        return {**facts, **self._receipt, "resumed": self.resumed}
 
     @property
-    def text(self) -> str:
-        return "".join(self._text)
+    def _can_resume_text(self) -> bool:
+        return isinstance(self._body["prompt"], str)
+
+    def _behind_text(self, text: str, tokens: int) -> dict[str, Any]:
+        return {"prompt": self._body["prompt"] + text, "max_tokens": max(1, self._body["max_tokens"] - tokens)}
+
+
+def whole(events: bytes) -> dict[str, Any]:
+    """The answer that a stream of client's events says, as one object."""
+    parsed = [json.loads(event.removeprefix(b"data: ")) for event in events.split(b"\n\n") if event]
+    ids = [token for event in parsed for token in event.get("tokens", ())]
+    answer = {name: value for name, value in parsed[-1].items() if name != "done"}
+    text = "".join(event.get("token", "") for event in parsed)
+    return {"text": text, **({"tokens": ids} if ids else {}), **answer}
 
 
 def error_event(error: CerebrumError, request_id: str) -> bytes:

@@ -1,19 +1,23 @@
-"""A backend as the edge sees it: HTTP in, events and typed errors out. I/O only; nothing is decided here."""
+"""A backend as the edge sees it: HTTP in, bytes and typed errors out. I/O only; nothing is decided here.
+
+The client is aiohttp: a stream's tokens come one by one, and what each of them costs on the way through decides how
+many streams a Pi can relay (docs/performance.md has the figures).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import aiohttp
 
-from cerebrum_edge.metrics import EdgeMetrics
-from cerebrum_edge.relay.verdict import error_from_answer
+from cerebrum_edge.relay.verdict import UpstreamBroke, error_from_answer
 from cerebrum_edge.routing import ModelInfo
 from cerebrum_edge.settings import Backend
-from cerebrum_kit import sse
 from cerebrum_kit.errors import CerebrumError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from cerebrum_kit.keys import KeyFileError, read_plain_key
 from cerebrum_kit.logs import get_logger
@@ -21,154 +25,192 @@ from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.settings import credential
 
 log = get_logger(__name__)
-_LISTING_SECONDS = 10.0
-_RETRY_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 # For what a backend answers at once, whatever it is doing; only generations may be silent for longer.
 _SHORT_SECONDS = 5.0
+_ERROR_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `first_byte` and `idle` end with any byte, a keep-alive comment too."""
+
+    connect: float
+    first_byte: float
+    idle: float
+    total: float
+
+
+def new_session(timeouts: Timeouts) -> aiohttp.ClientSession:
+    """The connections to all backends; to be made in a running event loop."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,  # a proxy variable of the host must not send prompts and keys elsewhere
+    )
+
+
+class Body:
+    """The bytes of an answer that has begun, with an end to the patience.
+
+    One timer looks now and then when the last byte came: a timer for each read would cost more than the read.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, idle: float, ends: float) -> None:
+        self._response = response
+        self._idle = idle
+        self._ends = ends
+        self._loop = asyncio.get_running_loop()
+        self._reading: float | None = None
+        self.late: str | None = None
+        self._timer = self._loop.call_at(min(self._loop.time() + idle, ends), self._look)
+
+    async def read(self) -> bytes:
+        """What has come since the last call; waits for at least one byte. Empty at the end."""
+        self._reading = self._loop.time()
+        try:
+            return await self._response.content.readany()
+        finally:
+            self._reading = None
+
+    async def finish(self, seconds: float) -> None:
+        """Reads on to the end, so that the connection can serve another request; gives up after `seconds`."""
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(seconds):
+                while not self._response.content.at_eof() and await self._response.content.readany():
+                    pass
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self._response.close()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        silent = 0.0 if self._reading is None else now - self._reading
+        if now >= self._ends:
+            self.late = "took too long"
+        elif silent >= self._idle:
+            self.late = "was silent for too long"
+        if self.late:
+            self._response.close()  # which ends the read
+        else:
+            self._timer = self._loop.call_at(min(now + self._idle - silent, self._ends), self._look)
 
 
 class Upstream:
-    """One backend over one connection pool.
+    """One backend.
 
     Args:
         fallback_key: presented when the backend has no key file.
-        transport: for tests; the network by default.
     """
 
     def __init__(
         self,
         backend: Backend,
+        session: aiohttp.ClientSession,
+        timeouts: Timeouts,
         *,
-        metrics: EdgeMetrics,
-        clock: Callable[[], float],
-        connect_timeout: float,
-        idle_timeout: float,
         fallback_key: str | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.backend = backend
-        self._metrics = metrics
-        self._clock = clock
+        self._session = session
+        self._timeouts = timeouts
         self._fallback_key = fallback_key
-        self._client = httpx.AsyncClient(
-            base_url=backend.url,
-            timeout=httpx.Timeout(idle_timeout, connect=connect_timeout, pool=connect_timeout),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30),
-            transport=transport,
-            trust_env=False,  # a proxy variable of the host must not send prompts and keys elsewhere
-        )
-        self._listing: tuple[ModelInfo, ...] = ()
-        self._listed_at: float | None = None
-        self._listing_task: asyncio.Task[tuple[ModelInfo, ...]] | None = None
-        self.available = False
 
-    async def close(self) -> None:
-        await self._client.aclose()
-
-    async def models(self, *, fresh: bool = False) -> tuple[ModelInfo, ...]:
-        """The backend's models, at most ten seconds old. Callers that come together share one request and its end."""
-        if not fresh and self._listed_at is not None and self._clock() - self._listed_at <= _LISTING_SECONDS:
-            return self._listing
-        if self._listing_task is None:
-            task = self._listing_task = asyncio.create_task(self._list())
-            task.add_done_callback(lambda one: one.cancelled() or one.exception())  # whoever asked may have left
-        return await asyncio.shield(self._listing_task)
-
-    async def _list(self) -> tuple[ModelInfo, ...]:
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """The models that it has now."""
+        answer = await self.get("/v1/models")
         try:
-            answer = await self._get("/v1/models")
-            try:
-                self._listing = tuple(ModelInfo.parse(row) for row in answer["models"])
-            except (KeyError, TypeError, ValueError, OverflowError) as exc:
-                raise UpstreamError("The backend's list of models is not one of ours.") from exc
-            self._listed_at = self._clock()
-            return self._listing
-        finally:
-            self._listing_task = None
+            return tuple(ModelInfo.parse(row) for row in answer["models"])
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
+            raise UpstreamError("The backend's list of models is not one of ours.") from exc
 
-    async def health(self) -> dict[str, Any]:
-        """The backend's own `/health`."""
-        return await self._get("/health")
-
-    @asynccontextmanager
-    async def stream(self, body: dict[str, Any]) -> AsyncIterator[AsyncIterator[sse.Event]]:
-        """Opens `/v1/inference/stream`; its status is checked before the block runs.
-
-        Leaving the block closes the connection, which is how the backend learns that nobody listens.
-        """
+    async def get(self, path: str) -> dict[str, Any]:
+        """The object at `path`, which it answers at once or not at all."""
         with self._translated():
-            request = self._client.build_request("POST", "/v1/inference/stream", json=body, headers=self._headers())
-            response = await self._client.send(request, stream=True)
-        try:
-            with self._translated():
-                if response.status_code != 200:
-                    raise error_from_answer(response.status_code, await response.aread(), response.headers)
-            yield self._events(response)
-        finally:
-            await response.aclose()
-
-    async def _events(self, response: httpx.Response) -> AsyncIterator[sse.Event]:
-        decoder = sse.Decoder()
-        with self._translated():
-            try:
-                async for chunk in response.aiter_bytes():
-                    for event in decoder.feed(chunk):
-                        yield event
-                decoder.finish()
-            except sse.SSEError as exc:
-                raise UpstreamError(f"The backend's stream is broken: {exc}.") from exc
-
-    async def _get(self, path: str) -> dict[str, Any]:
-        with self._translated():
-            response = await self._client.get(path, headers=self._headers(), timeout=_SHORT_SECONDS)
-            if response.status_code != 200:
-                raise error_from_answer(response.status_code, response.content, response.headers)
-            try:
-                answer = response.json()
-            except ValueError as exc:
-                raise UpstreamError("The backend's answer is not JSON.") from exc
+            async with (
+                asyncio.timeout(_SHORT_SECONDS),
+                self._session.get(self.backend.url + path, headers=self._headers()) as response,
+            ):
+                answer = await self._json(response)
         if not isinstance(answer, dict):
             raise UpstreamError("The backend's answer is not an object.")
         return answer
 
+    async def post(self, path: str, body: bytes) -> Any:
+        """The whole JSON answer to `body`; cancelling closes the connection, which is how the backend learns of it."""
+        with self._translated():
+            async with (
+                asyncio.timeout(self._timeouts.total),
+                self._session.post(self.backend.url + path, data=body, headers=self._headers()) as response,
+            ):
+                return await self._json(response)
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: bytes, *, patience: float | None = None) -> AsyncIterator[Body]:
+        """Posts `body`; the answer's status is checked before the block runs. Leaving it closes the connection, unless
+        the answer was read to its end.
+
+        Args:
+            patience: seconds until the answer must have begun, where that is sooner than usual.
+        """
+        times, loop = self._timeouts, asyncio.get_running_loop()
+        ends = loop.time() + times.total
+        opened: Body | None = None
+        with self._translated():
+            async with asyncio.timeout(min(times.first_byte, times.first_byte if patience is None else patience)):
+                response = await self._session.post(self.backend.url + path, data=body, headers=self._headers())
+        try:
+            if response.status != 200:
+                with self._translated():
+                    async with asyncio.timeout(_SHORT_SECONDS):
+                        text = await response.content.read(_ERROR_BYTES)
+                raise error_from_answer(response.status, text, response.headers)
+            opened = Body(response, times.idle, ends)
+            with self._translated(opened):
+                yield opened
+        finally:
+            opened.close() if opened is not None else response.close()
+
+    async def _json(self, response: aiohttp.ClientResponse) -> Any:
+        if response.status != 200:
+            raise error_from_answer(response.status, await response.content.read(_ERROR_BYTES), response.headers)
+        try:
+            return await response.json(content_type=None)
+        except ValueError as exc:
+            raise UpstreamError("The backend's answer is not JSON.") from exc
+
     def _headers(self) -> dict[str, str]:
-        headers = {"x-request-id": current_request_id.get()} if current_request_id.get() else {}
+        headers = {"content-type": "application/json"}
+        if current_request_id.get():
+            headers["x-request-id"] = current_request_id.get()
         if self.backend.api_key_file is not None:
             try:
                 headers["x-api-key"] = read_plain_key(credential(self.backend.api_key_file))
             except KeyFileError as exc:
                 log.warning("key cannot be read", backend=self.backend.name, reason=str(exc))
                 raise UpstreamUnavailable(
-                    f"The key for backend {self.backend.name} cannot be read.", retry_after=_RETRY_SECONDS
+                    f"The key for backend {self.backend.name} cannot be read.", retry_after=RETRY_SECONDS
                 ) from exc
         elif self._fallback_key is not None:
             headers["x-api-key"] = self._fallback_key
         return headers
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turns the client library's exceptions into ours, and keeps the backend's metrics."""
+    def _translated(self, body: Body | None = None) -> Iterator[None]:
+        """Turns the client library's exceptions into ours."""
         name = self.backend.name
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
-            raise self._failed(
-                UpstreamUnavailable(f"The backend {name} cannot be reached.", retry_after=_RETRY_SECONDS)
-            ) from exc
-        except httpx.TimeoutException as exc:
-            raise self._failed(UpstreamTimeout(f"The backend {name} was silent for too long.")) from exc
-        except httpx.HTTPError as exc:
-            raise self._failed(UpstreamError(f"The connection to backend {name} broke.")) from exc
-        except CerebrumError as exc:
-            if exc.who == "upstream":
-                self._failed(exc)
+        except CerebrumError:
             raise
-        else:
-            self.available = True
-            self._metrics.backend_up.labels(name).set(1)
-
-    def _failed(self, error: CerebrumError) -> CerebrumError:
-        self.available = False
-        self._metrics.backend_up.labels(self.backend.name).set(0)
-        self._metrics.backend_failures.labels(self.backend.name, error.code).inc()
-        return error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
+            raise UpstreamUnavailable(f"The backend {name} cannot be reached.", retry_after=RETRY_SECONDS) from exc
+        except TimeoutError as exc:
+            raise UpstreamTimeout(f"The backend {name} was silent for too long.") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            if body is not None and body.late:
+                raise UpstreamTimeout(f"The backend {name} {body.late}.") from exc
+            raise UpstreamBroke(f"The connection to backend {name} broke.") from exc

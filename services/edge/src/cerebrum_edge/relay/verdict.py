@@ -8,18 +8,48 @@ from typing import Any
 
 from cerebrum_kit.errors import (
     CerebrumError,
+    ClientTooSlow,
+    DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
+    ModelUnusable,
     Overloaded,
     PromptTooLarge,
     UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
     error_for_code,
 )
 
 # What a backend of ours says of the request itself. Any other 4xx is between the edge and whatever answered it.
 _CLIENTS_OWN = (InvalidRequest, ModelNotFound, PromptTooLarge)
+# What stays true however often it is asked.
+_FINAL = (*_CLIENTS_OWN, ClientTooSlow, DeadlineExceeded, ModelUnusable)
 _DEFAULT_RETRY = 5.0
 _LONGEST_RETRY = 600.0
+
+
+class UpstreamRefused(UpstreamError):
+    """The backend works, and will not serve this edge: a wrong key, an address, a foreign 4xx."""
+
+
+class UpstreamBroke(UpstreamError):
+    """The connection to the backend broke after the request had been sent."""
+
+
+def is_final(error: CerebrumError) -> bool:
+    """Whether another attempt would end in the same way."""
+    return isinstance(error, (*_FINAL, UpstreamRefused))
+
+
+def was_taken(error: CerebrumError) -> bool:
+    """Whether a backend had the request, though it had not begun to answer."""
+    return isinstance(error, UpstreamBroke | UpstreamTimeout)
+
+
+def is_failure(error: CerebrumError) -> bool:
+    """Whether the error speaks against the backend. One that has no room, or refuses the request, works."""
+    return isinstance(error, UpstreamError | UpstreamTimeout | UpstreamUnavailable) and not is_final(error)
 
 
 def error_from_answer(status: int, body: bytes, headers: Mapping[str, str]) -> CerebrumError:
@@ -43,12 +73,14 @@ def error_from_payload(payload: Any, *, status: int | None = None, retry_after: 
     status = cls.status if status is None and cls is not None else status or 502
     message = str(fields.get("message") or f"The backend answered {status}.")
     if status in (401, 403):
-        return UpstreamError("The backend refused the edge's key or address.")
+        return UpstreamRefused("The backend refused the edge's key or address.")
+    if cls in (DeadlineExceeded, ModelUnusable, ClientTooSlow):
+        return cls(message)
     if status == 503:
         return Overloaded(message, retry_after=_seconds(retry_after))
     if cls in _CLIENTS_OWN and 400 <= status < 500:
         return cls(message, param=fields.get("param"))
-    return UpstreamError(message)
+    return UpstreamRefused(message) if 400 <= status < 500 else UpstreamError(message)
 
 
 def _seconds(text: str | None) -> float:

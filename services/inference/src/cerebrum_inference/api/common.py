@@ -21,6 +21,8 @@ from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.text import RequestModel, Stop, Text
 
 DEFAULT_MAX_TOKENS = 256
+# More often than a client needs it: by this sign the edge tells a long prompt from a machine that has stopped.
+KEEP_ALIVE_SECONDS = 5.0
 _DEFAULT = Sampling()
 
 
@@ -69,6 +71,9 @@ class SamplingFields(RequestModel):
     ignore_eos: bool = False
     # Token ids beside the text, with which a stream that was cut can be taken up elsewhere.
     return_tokens: bool = False
+    # Ids of this answer's tokens that the client has from a stream that was cut: the answer goes on behind them, and a
+    # stream gives only what is new. Everything else of the request must be as it was.
+    resume_tokens: list[TokenId] = Field([], max_length=1_048_576)
     # Seconds that the model stays in memory afterwards; -1 for ever, 0 unloads it.
     keep_alive: float | None = Field(None, ge=-1, le=31_536_000)
     # Seconds until the last token at most, waiting included.
@@ -106,9 +111,11 @@ def generation(
         PromptTooLarge: the prompt leaves no room for an answer in the model's context.
         InvalidRequest: a bias is for a token that the model does not have.
     """
-    if len(prompt) >= model.context:
+    resumed = model.check_tokens(fields.resume_tokens, param="resume_tokens")
+    if len(prompt) + len(resumed) >= model.context:
         raise PromptTooLarge(
-            f"The prompt has {len(prompt)} tokens; {model.row.id} holds {model.context}, the answer included.",
+            f"The prompt has {len(prompt) + len(resumed)} tokens; {model.row.id} holds {model.context}, "
+            "the answer included.",
             param="prompt",
         )
     model.check_tokens(list(fields.logit_bias or {}), param="logit_bias")
@@ -118,6 +125,7 @@ def generation(
         max_tokens=max_tokens or model.context,
         sampling=fields.sampling(),
         stop=fields.stop or (),
+        resumed=resumed,
         request_id=current_request_id.get(),
         timeout_seconds=fields.timeout_seconds,
         **more,
@@ -158,13 +166,14 @@ async def begun(items: AsyncIterator[Piece | Finish]) -> AsyncIterator[Piece | F
     return whole()
 
 
-async def visible(items: AsyncIterator[Piece | Finish], *, tokens: bool) -> AsyncIterator[tuple[Piece | Finish, int]]:
-    """The items that a client sees, each with the number of tokens so far; a piece without text is only counted.
+async def visible(
+    items: AsyncIterator[Piece | Finish], fields: SamplingFields
+) -> AsyncIterator[tuple[Piece | Finish, int]]:
+    """The items that a client sees, each with the number of tokens so far.
 
-    Args:
-        tokens: the client sees token ids too, and so every piece.
+    A piece without text is only counted, unless the client sees token ids too.
     """
-    total = 0
+    total, tokens = len(fields.resume_tokens), fields.return_tokens
     async for item in items:
         if isinstance(item, Piece):
             total += len(item.tokens)
@@ -183,6 +192,7 @@ def timings(finish: Finish) -> dict[str, Any]:
         "decode_seconds": round(finish.decode_seconds, 4),
         "drafted_tokens": finish.drafted_tokens,
         "accepted_tokens": finish.accepted_tokens,
+        "resumed_tokens": finish.resumed_tokens,
     }
 
 

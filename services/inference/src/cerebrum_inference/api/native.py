@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from cerebrum_inference.api.common import (
     DEFAULT_MAX_TOKENS,
+    KEEP_ALIVE_SECONDS,
     Deps,
     Prompt,
     Resources,
@@ -97,8 +98,13 @@ def _whole(body: InferenceRequest | InfillRequest, deps: Resources, text_field: 
     async def work() -> dict[str, Any]:
         started = time.monotonic()
         text: list[str] = []
-        tokens: list[int] = []
-        async with prepared(deps, body, body.model, body.generation) as asked, deps.engine.generate(asked) as items:
+        tokens = list(body.resume_tokens)
+
+        def prepare(model: LoadedModel) -> Generation:
+            text.append(model.shown(body.resume_tokens, body.stop or ()))
+            return body.generation(model)
+
+        async with prepared(deps, body, body.model, prepare) as asked, deps.engine.generate(asked) as items:
             async for item in items:
                 if isinstance(item, Finish):
                     facts = summary(asked, item, time.monotonic() - started)
@@ -119,7 +125,7 @@ def _stream(body: InferenceRequest, deps: Resources) -> EventStreamResponse:
             under_way = await begun(items)
 
             async def events() -> AsyncIterator[bytes]:
-                async for item, total in visible(under_way, tokens=body.return_tokens):
+                async for item, total in visible(under_way, body):
                     if isinstance(item, Finish):
                         facts = summary(asked, item, time.monotonic() - started)
                         yield sse.encode_json({"done": True, **facts})
@@ -130,7 +136,9 @@ def _stream(body: InferenceRequest, deps: Resources) -> EventStreamResponse:
 
             yield events()
 
-    return EventStreamResponse(open_stream, lifecycle=deps.lifecycle, render_error=error_event)
+    return EventStreamResponse(
+        open_stream, lifecycle=deps.lifecycle, render_error=error_event, keep_alive_seconds=KEEP_ALIVE_SECONDS
+    )
 
 
 @router.post("/v1/inference")

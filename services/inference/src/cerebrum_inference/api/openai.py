@@ -16,6 +16,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from cerebrum_inference.api.common import (
+    KEEP_ALIVE_SECONDS,
     Deps,
     Prepare,
     Resources,
@@ -34,7 +35,7 @@ from cerebrum_inference.api.openai_schema import (
     SchemaFormat,
 )
 from cerebrum_inference.api.openai_shapes import ChatShape, CompletionShape, Shape
-from cerebrum_inference.engine import Finish, Generation, LoadedModel
+from cerebrum_inference.engine import Finish, Generation, LoadedModel, Piece
 from cerebrum_inference.grammar import (
     SchemaError,
     Tool,
@@ -57,18 +58,23 @@ MakeShape = Callable[[], Shape]
 
 @router.post("/v1/completions")
 async def completions(body: CompletionRequest, deps: Deps) -> Response:
-    echoed = ""
+    echoed = shown = ""
 
     def prepare(model: LoadedModel) -> Generation:
-        nonlocal echoed
+        nonlocal echoed, shown
         tokens = _completion_prompt(model, body)
         if body.echo:
             echoed = body.prompt if isinstance(body.prompt, str) else model.detokenize(tokens)
-        reported = {"logprobs": body.logprobs, "prompt_logprobs": body.echo and body.logprobs is not None}
+        shown = model.shown(body.resume_tokens, body.stop or ())
+        again = bool(body.resume_tokens)
+        reported = {"logprobs": body.logprobs, "prompt_logprobs": body.echo and body.logprobs is not None and not again}
         return generation(model, tokens, body, body.max_tokens, **reported)
 
     def shape() -> Shape:
-        return CompletionShape(echo=echoed, logprobs=body.logprobs is not None, tokens=body.return_tokens)
+        made = CompletionShape(echo=echoed, logprobs=body.logprobs is not None, tokens=body.return_tokens)
+        if body.resume_tokens:
+            made.resume(Piece(shown, tuple(body.resume_tokens)))
+        return made
 
     return _answer(body, deps, prepare, shape)
 
@@ -79,8 +85,11 @@ async def chat_completions(body: ChatRequest, deps: Deps) -> Response:
     grammar = await asyncio.to_thread(_grammar, body)
     calling = body.choice != "none"
     count = (body.top_logprobs or 0) if body.logprobs else None
+    shown = ""
 
     def prepare(model: LoadedModel) -> Generation:
+        nonlocal shown
+        shown = model.shown(body.resume_tokens, body.stop or ())
         try:
             tokens = _chat_prompt(model, body, calling)
         except ValueError as exc:
@@ -90,7 +99,10 @@ async def chat_completions(body: ChatRequest, deps: Deps) -> Response:
 
     def shape() -> Shape:
         parser = ToolCallParser() if calling else None
-        return ChatShape(parser=parser, logprobs=bool(body.logprobs), tokens=body.return_tokens)
+        made = ChatShape(parser=parser, logprobs=bool(body.logprobs), tokens=body.return_tokens)
+        if body.resume_tokens:
+            made.resume(Piece(shown, tuple(body.resume_tokens)))
+        return made
 
     return _answer(body, deps, prepare, shape)
 
@@ -142,7 +154,10 @@ def _chat_prompt(model: LoadedModel, body: ChatRequest, calling: bool) -> list[i
 def _answer(body: OpenAIFields, deps: Resources, prepare: Prepare, make_shape: MakeShape) -> Response:
     if body.stream:
         return EventStreamResponse(
-            _stream(body, deps, prepare, make_shape), lifecycle=deps.lifecycle, render_error=_error_event
+            _stream(body, deps, prepare, make_shape),
+            lifecycle=deps.lifecycle,
+            render_error=_error_event,
+            keep_alive_seconds=KEEP_ALIVE_SECONDS,
         )
 
     async def work() -> dict[str, Any]:
@@ -174,9 +189,10 @@ def _stream(body: OpenAIFields, deps: Resources, prepare: Prepare, make_shape: M
                 return sse.encode_json({**head, "choices": [{"index": 0, **choice, "finish_reason": reason}]})
 
             async def events() -> AsyncIterator[bytes]:
-                for choice in shape.opening():
-                    yield event(choice)
-                async for item, _ in visible(under_way, tokens=body.return_tokens):
+                if not body.resume_tokens:
+                    for choice in shape.opening():
+                        yield event(choice)
+                async for item, _ in visible(under_way, body):
                     if not isinstance(item, Finish):
                         for choice in shape.feed(item):
                             yield event(choice)

@@ -22,6 +22,9 @@ class Shape(Protocol):
     def feed(self, piece: Piece) -> list[dict[str, Any]]:
         """Chunks that a piece makes."""
 
+    def resume(self, piece: Piece) -> None:
+        """Takes in what the client has from elsewhere, before the first piece."""
+
     def finish(self, finish: Finish) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
         """The last chunks with content, the fields of the one that carries the reason, and the reason."""
 
@@ -58,6 +61,10 @@ class CompletionShape:
             self._tokens += piece.tokens
             choice["tokens"] = piece.tokens
         return [choice]
+
+    def resume(self, piece: Piece) -> None:
+        self._offset = len(self._echo) + len(piece.text)
+        self.feed(piece)
 
     def finish(self, finish: Finish) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
         return [], {"text": "", "logprobs": None}, finish.reason
@@ -117,6 +124,9 @@ class ChatShape:
             self._tokens += piece.tokens
             chunks[0]["tokens"] = piece.tokens
         return chunks
+
+    def resume(self, piece: Piece) -> None:
+        self.feed(piece)
 
     def finish(self, finish: Finish) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
         parts = self._parser.finish() if self._parser is not None else []

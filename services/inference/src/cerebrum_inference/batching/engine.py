@@ -171,7 +171,7 @@ class BatchEngine:
 
     async def _look(self) -> None:
         """Watches the machine, twice a second."""
-        looks = 0
+        looks, settled = 0, False
         while True:
             try:
                 # What tries a new file is our own child, and is counted as ours only when it has ended.
@@ -179,7 +179,8 @@ class BatchEngine:
                 self._pressure = self._machine.pressure()
                 before = self._governor.threads
                 computing = any(worker.busy for worker in self._workers())
-                foreign = self._foreign.cores if computing else self._foreign.latest
+                foreign = self._foreign.cores if computing and settled else self._foreign.latest
+                settled = computing
                 threads = self._governor.decide(time.monotonic(), foreign, computing=computing)
                 if threads != before and computing:
                     log.info("threads changed", threads=threads, foreign_cores=round(self._foreign.cores, 2))

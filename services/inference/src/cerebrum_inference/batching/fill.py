@@ -116,12 +116,12 @@ class Filler:
         position = sum(len(slot.tokens) for slot in filling) / len(filling)
         rows = min(self._pacer.rows(position, streams=context.rows), room)
         waiting = [
-            Prompt(slot.sequence, slot.left, slot.job.asked, now - slot.started)
+            Prompt(slot.sequence, slot.left, len(slot.prompt) - slot.cached, slot.job.asked, now - slot.started)
             for slot in filling
             if slot.job is not None
         ]
         if not waiting:  # nobody waits: time for what is pinned
-            waiting = [Prompt(slot.sequence, slot.left, now, 0.0) for slot in filling]
+            waiting = [Prompt(slot.sequence, slot.left, len(slot.prompt), now, 0.0) for slot in filling]
         elif decoding:
             oldest = min(slot.job.asked for slot in decoding if slot.job is not None)
             together = came_together(waiting, oldest, room)

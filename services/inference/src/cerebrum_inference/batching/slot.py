@@ -63,20 +63,22 @@ class Slot:
         self.state = "prefill"
         if job is not None:
             self.text = TextAssembler(job.generation.stop)
+            self.generated = len(job.generation.resumed)
 
     def finish(self, reason: FinishReason, now: float) -> Finish:
         """The end of the generation, and what it cost."""
         assert self.job is not None
         return Finish(
             reason,
-            prompt_tokens=len(self.prompt),
-            cached_tokens=self.cached,
+            prompt_tokens=len(self.job.generation.prompt),
+            cached_tokens=min(self.cached, len(self.job.generation.prompt)),
             generated_tokens=self.generated,
             queue_seconds=self.started - self.job.asked,
             prefill_seconds=self.decoding - self.started,
             decode_seconds=now - self.decoding,
             drafted_tokens=self.drafted,
             accepted_tokens=self.accepted,
+            resumed_tokens=len(self.job.generation.resumed),
         )
 
     def release(self) -> None:

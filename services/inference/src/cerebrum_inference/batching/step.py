@@ -58,11 +58,13 @@ class Step:
             InvalidRequest: llama.cpp does not understand the grammar.
         """
         asked = job.generation
-        slot.assign(job, prompt, keep=keep, room=min(asked.max_tokens, context - len(prompt)), now=now)
+        slot.assign(job, prompt, keep=keep, room=min(asked.max_tokens, context - len(asked.prompt)), now=now)
         try:
             slot.sampler = Sampler(self._model, asked.sampling, random_seed=secrets.randbits(32), grammar=asked.grammar)
         except LlamaError as exc:
             raise InvalidRequest(f"The format that was asked for cannot be enforced: {exc}.") from exc
+        if asked.resumed:
+            self._catch_up(slot, asked.resumed)
         stats = self._stats
         stats.queue_wait.observe(now - job.asked)
         stats.prompt_cached += keep
@@ -70,6 +72,31 @@ class Step:
             stats.prefix_hits += 1
         else:
             stats.prefix_misses += 1
+
+    def _catch_up(self, slot: Slot, resumed: Sequence[int]) -> None:
+        """Text and sampler as they were when the last of these tokens had been generated.
+
+        Raises:
+            InvalidRequest: they are not what the format allows.
+        """
+        assert slot.text is not None
+        assert slot.sampler is not None
+        for token in resumed:
+            slot.text.feed(self._model.piece(token))
+        if not slot.sampler.replay(resumed):
+            raise InvalidRequest("resume_tokens: these tokens do not follow the format that is asked for.")
+
+    def _over(self, slot: Slot, now: float) -> bool:
+        """Ends a resumed stream of which only the end was missing."""
+        assert slot.text is not None
+        if slot.text.stopped:
+            self._end(slot, "stop", now)
+            return True
+        if slot.generated >= slot.room:
+            slot.out_text.append(slot.text.finish())
+            self._end(slot, "stop" if slot.text.stopped else "length", now)
+            return True
+        return False
 
     def run(self, slots: Sequence[Slot]) -> None:
         """Computes one step for everything that is in work.
@@ -140,7 +167,8 @@ class Step:
             slot.out_logprobs += report_prompt(self._model, slot.prompt, at, logits, count)
         if slot.left == 0:
             slot.state, slot.decoding = "decode", now
-            self._take(slot, self._choose(slot, logits[-1], chunk.last), now)
+            if not self._over(slot, now):
+                self._take(slot, self._choose(slot, logits[-1], chunk.last), now)
 
     @staticmethod
     def _all_greedy(decoding: Sequence[Slot], logits: Floats) -> list[int] | None:
@@ -198,19 +226,14 @@ class Step:
             return False
         slot.generated += 1
         stats.generated += 1
-        if slot.generated == 1:
+        if not slot.last_token:
             stats.first_token.observe(now - job.asked)
         else:
             stats.inter_token.observe(now - slot.last_token)
         slot.last_token = now
         slot.out_tokens.append(token)
         slot.out_text.append(text.feed(self._model.piece(token)))
-        if text.stopped:
-            self._end(slot, "stop", now)
-            return False
-        if slot.generated >= slot.room:
-            slot.out_text.append(text.finish())
-            self._end(slot, "stop" if text.stopped else "length", now)
+        if self._over(slot, now):
             return False
         slot.next = token
         if slot.lookup is not None:

@@ -207,7 +207,7 @@ class Worker:
 
     def _begin(self, job: Job, now: float) -> None:
         asked = job.generation
-        prompt = list(asked.prompt)
+        prompt = [*asked.prompt, *asked.resumed]
         # Logits of the whole prompt: a place is looked for as if nothing of it were known.
         try:
             found = self.cache.place([] if asked.prompt_logprobs else prompt)
@@ -233,9 +233,9 @@ class Worker:
         assert job is not None
         self.stats.outcomes[finish.reason] += 1
         self.rates.observe(
-            computed=finish.prompt_tokens - finish.cached_tokens,
+            computed=finish.prompt_tokens + finish.resumed_tokens - slot.cached,
             prefill_seconds=finish.prefill_seconds,
-            generated=finish.generated_tokens,
+            generated=finish.generated_tokens - finish.resumed_tokens,
             decode_seconds=finish.decode_seconds,
             allowed=job.generation.max_tokens,
         )

@@ -8,6 +8,7 @@ best k are handed over, which changes nothing about the result.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import llama_cpp.llama_cpp as api
 import numpy as np
@@ -23,6 +24,7 @@ _LARGE_VOCABULARY = 8192  # from here on the prefilter is faster than what it sa
 _BLOCKS = 1024
 _MOST_PREFILTERED = 128  # above that the candidates are too many for it to pay
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+_NEUTRAL = np.zeros(1, _CANDIDATE)  # a choice that only costs a draw
 
 
 class Sampler:
@@ -42,7 +44,7 @@ class Sampler:
         self._vocab_size = model.vocab_size
         penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
         penalised = penalties != (1.0, 0.0, 0.0)
-        greedy = sampling.temperature <= 0
+        self._greedy = greedy = sampling.temperature <= 0
         if penalised:
             self._add(api.llama_sampler_init_penalties(model.vocab_size, _PENALTY_WINDOW, *penalties))
         if greedy:
@@ -100,6 +102,18 @@ class Sampler:
             api.llama_sampler_accept(self._grammar, token)
         api.llama_sampler_accept(self._chain, token)
         return token
+
+    def replay(self, tokens: Sequence[int]) -> bool:
+        """Remembers tokens chosen elsewhere, with as many draws from the seed; False where the grammar objects."""
+        for token in tokens:
+            if self._grammar is not None:
+                if not self._allows(token):
+                    return False
+                api.llama_sampler_accept(self._grammar, token)
+            if not self._greedy:
+                self._choose(_NEUTRAL.copy())
+            api.llama_sampler_accept(self._chain, token)
+        return True
 
     def _add(self, link: object) -> None:
         api.llama_sampler_chain_add(self._chain, link)

@@ -1,8 +1,8 @@
 """How busy the machine is with other work, and how many threads to compute with beside it.
 
 llama.cpp's threads wait for each other by spinning. When another process takes a core, every step waits for the
-thread that lost it: two threads on two cores fall from 75 tokens a second to 20 where one thread alone still makes 34.
-So the number of threads follows the cores that are really there, and comes back when they do.
+thread that lost it: two threads on two cores then make a fraction of what one thread alone still makes
+(docs/performance.md). So the number of threads follows the cores that are really there, and comes back when they do.
 """
 
 from __future__ import annotations
@@ -73,17 +73,19 @@ class ThreadGovernor:
         self._most = threads
         self._cores = cores
         self._quiet_since: float | None = None
+        self._settled = False
         self.threads = threads
 
     def decide(self, now: float, foreign_cores: float, *, computing: bool) -> int:
         """The number of threads from now on.
 
-        Goes down at once and comes back after some quiet seconds, or at once while nothing is computed: what was busy
-        before a request says nothing about the time after it.
+        Goes down at once and comes back after some quiet seconds, or at once while nothing is computed and at the first
+        look after that: what was busy before a request says nothing about the time after it.
         """
+        settled, self._settled = self._settled and computing, computing
         taken = round(foreign_cores + 0.5 - _TAKEN_CORES)
         wanted = max(1, min(self._most, self._cores - taken))
-        if wanted < self.threads or not computing:
+        if wanted < self.threads or not settled:
             self.threads, self._quiet_since = wanted, None
         elif wanted > self.threads:
             if self._quiet_since is None:

@@ -18,12 +18,14 @@ class Prompt:
     Attributes:
         slot: whose it is.
         rows: how many are left.
+        size: how many there were.
         asked: when it came.
         waited: seconds since its slot took it.
     """
 
     slot: int
     rows: int
+    size: int
     asked: float
     waited: float
 
@@ -32,13 +34,14 @@ def came_together(prompts: Sequence[Prompt], oldest_stream: float, most_rows: in
     """The prompts that need not make way for the streams that run, in one step of at most `most_rows` rows.
 
     Streams are protected from the prompts that come behind them. Of requests that came at one time some get their
-    first token before the others; these have nothing yet, and go first as long as it is one step.
+    first token before the others; these have nothing yet, and go first where all of them are one step: the rest of a
+    long prompt is as long a wait as any other part of it.
 
     Args:
         oldest_stream: when the first of the running streams came.
     """
     together = [prompt for prompt in prompts if prompt.asked <= oldest_stream + _TOGETHER_SECONDS]
-    return together if sum(prompt.rows for prompt in together) <= most_rows else []
+    return together if sum(prompt.size for prompt in together) <= most_rows else []
 
 
 def share_rows(prompts: Sequence[Prompt], rows: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 _FIRST_FD = 3
 
@@ -29,6 +29,21 @@ def inherited_sockets(environ: MutableMapping[str, str] | None = None) -> list[s
         inherited.setblocking(False)
         sockets.append(inherited)
     return sockets
+
+
+def inherited_addresses(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Where the sockets listen that the service manager passed; the sockets stay for `inherited_sockets`."""
+    env = os.environ if environ is None else environ
+    count = env.get("LISTEN_FDS", "")
+    if env.get("LISTEN_PID") != str(os.getpid()) or not count.isdigit():
+        return []
+    addresses = []
+    for fd in range(_FIRST_FD, _FIRST_FD + int(count)):
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            name = copy.getsockname()
+        # A socket of the file system is for this machine alone.
+        addresses.append(name[0] if isinstance(name, tuple) else "127.0.0.1")
+    return addresses
 
 
 class Notifier:

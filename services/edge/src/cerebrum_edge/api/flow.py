@@ -1,0 +1,104 @@
+"""The way of every completion through the edge: a place, a model, a shorter prompt, a backend's stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from cerebrum_edge.api.resources import Resources
+from cerebrum_edge.relay.answer import Answer
+from cerebrum_edge.routing import ModelInfo, Route
+from cerebrum_kit.errors import CerebrumError
+from cerebrum_kit.request_id import current_request_id
+from cerebrum_kit.responses import EventStreamResponse, JobResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a request comes down to.
+
+    Attributes:
+        key: of its conversation, see `guard.balance.affinity`.
+    """
+
+    answer: Answer
+    route: Route
+    key: bytes
+
+
+Planner = Callable[[Sequence[ModelInfo], "Asked"], Awaitable[Plan]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request on its way.
+
+    Attributes:
+        plan: makes its plan from the models that there are, once there is a place for it.
+        headers: of the response; filled by the plan.
+    """
+
+    deps: Resources
+    plan: Planner
+    arrived: float
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def elapsed(self) -> float:
+        """Seconds since the request came."""
+        return self.deps.clock() - self.arrived
+
+
+@asynccontextmanager
+async def _events(asked: Asked) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The client's events, from the first one on; everything that they hold is released when the block ends."""
+    deps = asked.deps
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(deps.gate.admitted())
+        plan = await asked.plan(await deps.relay.pool.models(), asked)
+        answer = plan.answer
+        stack.callback(lambda: deps.metrics.tokens.inc(answer.tokens))
+        stream = deps.relay.run(answer, model=plan.route.model, key=plan.key)
+        events = await stack.enter_async_context(aclosing(stream))
+        first = await anext(events)  # what fails before it becomes an HTTP status instead of an event
+        deps.metrics.ttft.observe(asked.elapsed())
+
+        async def whole() -> AsyncIterator[bytes]:
+            yield first
+            async for more in events:
+                yield more
+
+        yield whole()
+
+
+def streamed(asked: Asked, render_error: Callable[[CerebrumError, str], bytes]) -> EventStreamResponse:
+    """The answer as it comes."""
+    return EventStreamResponse(
+        lambda: _events(asked),
+        lifecycle=asked.deps.lifecycle,
+        render_error=lambda error: render_error(error, current_request_id.get()),
+        headers=asked.headers,
+    )
+
+
+def collected(asked: Asked, whole: Callable[[bytes], dict[str, Any]]) -> JobResponse:
+    """The answer at once. Streamed from the backend all the same, so that its silence is noticed."""
+
+    async def work() -> dict[str, Any]:
+        async with _events(asked) as events:
+            return whole(b"".join([chunk async for chunk in events]))
+
+    return JobResponse(work, lifecycle=asked.deps.lifecycle, headers=asked.headers)
+
+
+def begin(deps: Resources, plan: Planner, *, ignored: int) -> Asked:
+    """A request has come.
+
+    Args:
+        ignored: fields that it had and nobody knows.
+    """
+    deps.totals.requests += 1
+    if ignored:
+        deps.metrics.ignored_fields.inc(ignored)
+    return Asked(deps, plan, deps.clock())

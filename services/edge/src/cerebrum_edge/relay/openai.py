@@ -1,0 +1,112 @@
+"""OpenAI's dialects, streamed: chunks as they come, `[DONE]` at the end, and neither after an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cerebrum_edge.relay.answer import IDS, Answer, checked, listed, payloads
+from cerebrum_kit.errors import CerebrumError, UpstreamError, render_openai
+from cerebrum_kit.sse import DONE, encode_json
+
+_CHUNK = b'data: {"id":'
+_UNDER_WAY = b'"finish_reason":null'
+
+
+class OpenAIAnswer(Answer):
+    """A stream of chunks. Chunks of a later attempt get the first one's id, so that they stay one answer."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__(body)
+        self._head: dict[str, Any] = {}
+        self._finished = False
+        self._opened = False
+
+    def feed(self, frames: list[bytes]) -> bytes:
+        out = []
+        for frame in frames:
+            at = frame.find(IDS) if frame.startswith(_CHUNK) and self._head and self.attempts == 1 else -1
+            end = frame.find(b"]", at) if at > 0 else -1
+            if end > 0 and _UNDER_WAY in frame:
+                ids = frame[at + len(IDS) : end]
+                if ids:
+                    self._ids.append(ids)
+                out.append((frame if self._keep_ids else frame[:at] + frame[end + 1 :]) + b"\n\n")
+            else:
+                out += [self._event(payload) for payload in payloads(frame)]
+        return b"".join(out)
+
+    def _event(self, payload: Any) -> bytes:
+        if payload == "[DONE]":
+            if not self._finished:
+                raise UpstreamError("The backend's stream ended without a reason.")
+            self.done = True
+            return DONE
+        chunk = checked(payload)
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or not all(isinstance(one, dict) for one in choices):
+            raise UpstreamError("The backend sent an event without choices.")
+        if not self._head:
+            self._head = {name: chunk[name] for name in ("id", "created") if name in chunk}
+        kept = [choice for choice in choices if self._new(choice)]
+        if choices and not kept:
+            return b""
+        return encode_json({**chunk, **self._head, "choices": kept})
+
+    def _new(self, choice: dict[str, Any]) -> bool:
+        """Takes a choice in; False where an earlier attempt has said it, or nothing of it is for the client."""
+        ids = listed(choice.get("tokens"))
+        if not self._keep_ids:
+            choice.pop("tokens", None)
+        text = self._text_of(choice)
+        if ids:
+            self._ids.append(ids)
+        elif text and ids is None:
+            self._text.append(text)
+        opening = not text and not ids and choice.get("finish_reason") is None
+        if opening:
+            said, self._opened = self._opened, True
+            return not said or bool(set(choice.get("delta", ())) - {"role", "content"})
+        said = self._finished
+        self._finished = said or choice.get("finish_reason") is not None
+        return not (said and choice.get("finish_reason") is not None)
+
+    def _text_of(self, choice: dict[str, Any]) -> str:
+        raise NotImplementedError
+
+
+class CompletionAnswer(OpenAIAnswer):
+    """`/v1/completions`"""
+
+    path = "/v1/completions"
+
+    def _text_of(self, choice: dict[str, Any]) -> str:
+        return str(choice.get("text") or "")
+
+    @property
+    def _can_resume_text(self) -> bool:
+        return isinstance(self._body["prompt"], str) and not self._body.get("suffix") and not self._body.get("echo")
+
+    def _behind_text(self, text: str, tokens: int) -> dict[str, Any]:
+        return {"prompt": self._body["prompt"] + text, "max_tokens": max(1, self._body.get("max_tokens", 256) - tokens)}
+
+
+class ChatAnswer(OpenAIAnswer):
+    """`/v1/chat/completions`"""
+
+    path = "/v1/chat/completions"
+
+    def _text_of(self, choice: dict[str, Any]) -> str:
+        delta = choice.get("delta") or {}
+        return str(delta.get("content") or delta.get("tool_calls") or "")
+
+    @property
+    def _can_resume_text(self) -> bool:
+        return False
+
+    def _behind_text(self, text: str, tokens: int) -> dict[str, Any]:
+        raise AssertionError("a template cannot be asked to go on in the middle of a message")
+
+
+def error_event(error: CerebrumError, request_id: str) -> bytes:
+    """The event that ends a stream that failed; without `[DONE]` behind it, OpenAI's client reports it."""
+    return encode_json(render_openai(error, request_id))

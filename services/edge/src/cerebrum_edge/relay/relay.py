@@ -1,0 +1,164 @@
+"""Drives one answer through as many attempts as it takes; `survival`, `guard` and `answer` make the decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+from cerebrum_edge.guard.balance import Nobody
+from cerebrum_edge.guard.retry import RetryBudget, RetryPolicy
+from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_edge.relay.answer import Answer
+from cerebrum_edge.relay.frames import Frames
+from cerebrum_edge.relay.pool import Lease, Pool
+from cerebrum_edge.relay.survival import Survival, SurvivalPolicy, TryAgain
+from cerebrum_edge.relay.upstream import Body
+from cerebrum_edge.relay.verdict import is_final, was_taken
+from cerebrum_kit.errors import CerebrumError, Overloaded, UpstreamError, UpstreamUnavailable
+from cerebrum_kit.logs import get_logger
+from cerebrum_kit.sse import SSEError
+
+log = get_logger(__name__)
+# For the end of a connection's answer behind its last event, so that the connection can be used again.
+_END_SECONDS = 1.0
+
+
+class Relay:
+    """See the module; one for all answers."""
+
+    def __init__(
+        self, pool: Pool, survival: SurvivalPolicy, *, metrics: EdgeMetrics, clock: Callable[[], float]
+    ) -> None:
+        self.pool = pool
+        self.resumes = 0
+        self._survival = survival
+        self._retries = RetryPolicy()
+        self._budget = RetryBudget(self._retries)
+        self._metrics = metrics
+        self._clock = clock
+        self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
+
+    async def run(self, answer: Answer, *, model: str, key: bytes) -> AsyncGenerator[bytes, None]:
+        """The client's events, several at a time where they come together.
+
+        To be closed (`contextlib.aclosing`): that is how the backend learns that nobody listens.
+
+        Raises:
+            CerebrumError: what the answer ends with.
+        """
+        self._budget.deposit()
+        survival = Survival(self._survival, self._retries, self._budget)
+        tried: set[str] = set()
+        again: TryAgain | None = None
+        error: CerebrumError | None = None
+        while True:
+            lease = await self._lease(model, key, tried, again, error)
+            had, taken = answer.pieces, False
+            if answer.begun:
+                self.resumes += 1
+                self._metrics.resumes.inc()
+                log.warning("a stream is taken up again", backend=lease.member.name, tokens=answer.tokens)
+            patience = None if again is None or again.until is None else max(0.1, again.until - self._clock())
+            try:
+                with self.pool.using(lease):
+                    async with lease.member.upstream.stream(answer.path, answer.request(), patience=patience) as body:
+                        taken = True
+                        async for events in self._events(answer, body, lease):
+                            yield events
+                    return
+            except CerebrumError as exc:
+                error = exc
+            again = survival.failed(
+                self._clock(),
+                final=is_final(error),
+                taken=taken or was_taken(error),
+                progress=answer.pieces > had,
+                can_resume=answer.can_resume,
+                jitter=self._random.random(),
+            )
+            if again is None:
+                raise error
+            log.warning("an attempt failed", backend=lease.member.name, code=error.code, reason=error.message)
+            # The others first; when all have been asked, all may be asked again.
+            tried.add(lease.member.name)
+            if len(tried) == len(self.pool.members):
+                tried.clear()
+
+    async def ask(self, path: str, body: dict[str, Any], *, model: str, key: bytes) -> Any:
+        """A whole JSON answer to a request that may be made twice: nothing of it is shown before it is complete.
+
+        Raises:
+            CerebrumError: what became of it.
+        """
+        self._budget.deposit()
+        survival = Survival(self._survival, self._retries, self._budget)
+        tried: set[str] = set()
+        again: TryAgain | None = None
+        error: CerebrumError | None = None
+        encoded = json.dumps(body, ensure_ascii=False).encode()
+        while True:
+            lease = await self._lease(model, key, tried, again, error)
+            try:
+                with self.pool.using(lease):
+                    return await lease.member.upstream.post(path, encoded)
+            except CerebrumError as exc:
+                error = exc
+            # An editor asks again by itself, with newer text: it is not worth to wait for a backend to come back.
+            again = survival.failed(
+                self._clock(),
+                final=is_final(error),
+                taken=False,
+                progress=False,
+                can_resume=True,
+                jitter=self._random.random(),
+            )
+            if again is None:
+                raise error
+            tried.add(lease.member.name)
+
+    async def _events(self, answer: Answer, body: Body, lease: Lease) -> AsyncIterator[bytes]:
+        frames, waiting = Frames(), True
+        try:
+            while not answer.done and (data := await body.read()):
+                events = answer.feed(frames.feed(data))
+                if events:
+                    if waiting:
+                        waiting = False
+                        lease.answered()
+                    yield events
+        except SSEError as exc:
+            raise UpstreamError(f"The backend's stream is broken: {exc}.") from exc
+        if not answer.done:
+            raise UpstreamError(f"The backend's stream was cut after {answer.tokens} tokens.")
+        await body.finish(_END_SECONDS)
+
+    async def _lease(
+        self, model: str, key: bytes, tried: set[str], again: TryAgain | None, error: CerebrumError | None
+    ) -> Lease:
+        """Leave to ask a backend: now, or, for an answer that had begun, as soon as there is one."""
+        if again is None or again.until is None:
+            if again is not None:
+                await asyncio.sleep(again.wait)
+            found = self.pool.pick(model, key=key, tried=tried)
+            if isinstance(found, Nobody):
+                raise error or self._refusal(found)
+            return found
+        with self.pool.anxious():
+            await asyncio.sleep(again.wait)
+            while isinstance(found := self.pool.pick(model, key=key, tried=tried), Nobody):
+                left = again.until - self._clock()
+                if left <= 0:
+                    raise error or self._refusal(found)
+                tried.clear()
+                await self.pool.changed(min(left, max(found.retry_in, 0.05)))
+            return found
+
+    def _refusal(self, nobody: Nobody) -> CerebrumError:
+        wait = max(1.0, nobody.retry_in)
+        full = all(member.candidate.breaker.retry_in(self._clock()) == 0 for member in self.pool.members)
+        if full:
+            return Overloaded("Every backend is busy and asked for a pause.", retry_after=wait)
+        return UpstreamUnavailable("The backends do not answer; they are left alone for a while.", retry_after=wait)
