@@ -24,7 +24,7 @@ from cerebrum_edge.guard.breaker import Breaker
 _PREFIX_CHARS = 1000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Candidate:
     """What the edge knows of a backend.
 
