@@ -13,13 +13,14 @@ from support.repo import ROOT, load, text_files, tracked
 
 PACKAGES = {"kit", "edge", "inference", "cli"}
 # Parts that decide and do no I/O: they see `now` and events, and nothing of the outside.
+GUARDING = ["admission", "aside", "balance", "breaker", "ranges", "retry"]
 SCHEDULING = ["contention", "lookup", "output", "pacing", "plan", "prefix", "queueing", "rates"]
 PURE = [
     "services/kit/src/cerebrum_kit/sse.py",
     "services/kit/src/cerebrum_kit/errors.py",
     "services/edge/src/cerebrum_edge/language.py",
     "services/edge/src/cerebrum_edge/routing.py",
-    "services/edge/src/cerebrum_edge/guard/admission.py",
+    *(f"services/edge/src/cerebrum_edge/guard/{name}.py" for name in GUARDING),
     "services/edge/src/cerebrum_edge/relay/native.py",
     "services/edge/src/cerebrum_edge/relay/verdict.py",
     "services/inference/src/cerebrum_inference/residency.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from cerebrum_edge.guard.admission import Admission, Limits
@@ -19,7 +19,9 @@ class Gate:
         self._metrics = metrics
         self._clock = clock
         self._tickets = itertools.count()
-        self._waiters: dict[int, asyncio.Future[None]] = {}
+        # Each waiter is told whether it was admitted (True) or has waited too long (False).
+        self._waiters: dict[int, asyncio.Future[bool]] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def working(self) -> int:
@@ -46,27 +48,44 @@ class Gate:
             self._count()
             yield
         finally:
-            self._waiters.pop(ticket, None)
-            for following in self._admission.leave(ticket, self._clock()):
-                waiter = self._waiters.get(following)
-                if waiter is not None and not waiter.done():
-                    waiter.set_result(None)
+            self._tell(self._admission.leave(ticket, self._clock()), admitted=True)
             self._count()
 
     async def _wait(self, ticket: int) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters[ticket] = waiter
+        waiter = self._waiters[ticket] = asyncio.get_running_loop().create_future()
         self._count()
+        if self._timer is None:
+            self._arm()
         try:
-            async with asyncio.timeout(self._limits.queue_timeout):
-                await waiter
-        except TimeoutError:
+            admitted = await waiter
+        finally:
+            del self._waiters[ticket]
+        if not admitted:
             seconds = self._limits.queue_timeout
-            raise self._refusal("queue_timeout", f"No place came free within {seconds:g} seconds.") from None
+            raise self._refusal("queue_timeout", f"No place came free within {seconds:g} seconds.")
+
+    def _arm(self) -> None:
+        """One timer for the whole queue. Deadlines are in its order, so the timer is early at worst, never late."""
+        deadline = self._admission.next_deadline()
+        self._timer = (
+            None
+            if deadline is None
+            else asyncio.get_running_loop().call_later(max(0.0, deadline - self._clock()), self._expire)
+        )
+
+    def _expire(self) -> None:
+        self._tell(self._admission.expire(self._clock()), admitted=False)
+        self._arm()
+
+    def _tell(self, tickets: Iterable[int], *, admitted: bool) -> None:
+        for ticket in tickets:
+            waiter = self._waiters.get(ticket)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(admitted)
 
     def _refusal(self, reason: str, message: str) -> Overloaded:
         self._metrics.shed.labels(reason).inc()
-        return Overloaded(message, retry_after=self._admission.retry_after())
+        return Overloaded(message, retry_after=self._admission.retry_after(self._clock()))
 
     def _count(self) -> None:
         self._metrics.working.set(self._admission.working)
