@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cerebrum_edge.settings import EdgeSettings
+from cerebrum_edge.settings import EdgeSettings, refuse_unguarded
 from cerebrum_kit.settings import BadSettings, load
 
 
@@ -49,7 +49,7 @@ def test_originals_key_alone_means_its_usual_backend() -> None:
         ('[{"name": "a", "url": "http://x:abc"}]', "BACKENDS[0].url"),
         ('[{"name": "a", "url": "http://[::1"}]', "BACKENDS[0].url"),
         ("[]", "at least 1"),
-        ('[{"name": "a", "url": "http://x"}, {"name": "b", "url": "http://y"}]', "at most 1"),
+        ('[{"name": "a", "url": "http://x"}, {"name": "a", "url": "http://y"}]', "two backends have the name a"),
         ("http://x", "BACKENDS"),
     ],
 )
@@ -70,3 +70,16 @@ def test_key_that_is_none_is_refused_without_showing_it(key: str) -> None:
 
 def test_empty_old_name_is_an_unset_one() -> None:
     assert load(EdgeSettings, {"VPS_ENDPOINT": ""})[1] == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
+def test_loopback_needs_no_word_about_who_may_come(address: str) -> None:
+    refuse_unguarded(EdgeSettings(), [address])
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.4", "pi.home"])
+def test_elsewhere_it_must_be_said_who_may_come(address: str) -> None:
+    with pytest.raises(BadSettings, match=r"CEREBRUM_EDGE_API_KEYS_FILE: .* `open`"):
+        refuse_unguarded(EdgeSettings(), ["127.0.0.1", address])
+    for said in ("open", "/etc/cerebrum/edge/client_keys"):
+        refuse_unguarded(EdgeSettings(api_keys_file=Path(said)), [address])

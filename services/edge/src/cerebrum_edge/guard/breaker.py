@@ -11,6 +11,7 @@ checks alike.
     closed     failure, at threshold or rate           open       cooldown starts
     open       attempt, cooldown not over              open       refused
     open       attempt, cooldown over                  half_open  granted as the probe
+    open       seen to answer a health check           open       cooldown is over
     half_open  attempt, a probe is out                 half_open  refused
     half_open  attempt, probe abandoned or too late    half_open  granted as the next probe
     half_open  the probe's success or first token      closed     counts and cooldown start anew
@@ -174,6 +175,11 @@ class Breaker:
         if attempt.probe and self._counts(attempt):
             self._generation += 1
             self._next_probe = now
+
+    def hasten(self, now: float) -> None:
+        """It was seen to answer a health check: an open breaker need not wait for its cooldown's end to probe."""
+        if self._state == "open":
+            self._next_probe = min(self._next_probe, now)
 
     def drain(self) -> list[Transition]:
         """What has changed since the last call, oldest first."""
