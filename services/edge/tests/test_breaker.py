@@ -58,6 +58,8 @@ def test_a_success_starts_the_count_anew() -> None:
         ("SFSFSFSFS", 1.0, "closed"),  # too few to judge by
         ("SFSFSSFSFS", 1.0, "closed"),  # four of ten
         ("SFSFSFSFSFSFSF", 4.0, "closed"),  # never more than eight within 30 s
+        ("SSFSFSFSSFF", 3.0, "open"),  # the first is 30 s old and out: half of ten
+        ("FSFSFSFSSSSSSSSSSSSSF", 3.0, "closed"),  # the early failures are out of the window
         ("SSSSSSSSSSFSFSFSFSFSFSFS", 1.0, "closed"),  # ten early successes still count
         ("SSSSSSSSSSFSFSFSFSFSFSFS", 2.5, "open"),  # by now they are out of the window
     ],
@@ -96,6 +98,13 @@ def test_cooldown_grows_with_each_failed_probe_to_its_cap_and_starts_anew_after_
     assert breaker.retry_in(now) == 10
 
 
+def test_failures_from_before_a_successful_probe_are_forgiven() -> None:
+    breaker = opened(policy=replace(POLICY, minimum=6))
+    breaker.success(granted(breaker, 10), 10)
+    breaker.failure(granted(breaker, 11), 11)
+    assert breaker.state(11) == "closed"
+
+
 def test_one_probe_at_a_time() -> None:
     breaker = opened()
     assert breaker.state(10) == "half_open"
@@ -109,6 +118,9 @@ def test_abandoned_probe_is_handed_to_the_next_caller_and_is_no_verdict() -> Non
     first = granted(breaker, 10)
     breaker.abandon(first, 12)
     assert (breaker.state(12), breaker.retry_in(12), breaker.failures) == ("half_open", 0, 5)
+    breaker.success(first, 12)
+    breaker.failure(first, 12)
+    assert breaker.state(12) == "half_open", "who has abandoned has no say, even before the next one comes"
     second = granted(breaker, 12)
     assert second.probe
     breaker.success(first, 13)
@@ -273,7 +285,7 @@ class Model:
         self.probe = None
 
     def cooldown(self) -> int:
-        return min(8 * 2**self.failed_probes, 20)
+        return min(8 << self.failed_probes, 20)
 
     def refuses_for(self, now: int) -> int:
         if self.state == "open":
@@ -288,6 +300,9 @@ class Model:
         for _, failed in self.outcomes:
             run = run + 1 if failed else 0
         return run >= 3 or (len(late) >= 4 and sum(late) >= len(late) / 2)
+
+
+outcomes = st.sampled_from(["success", "failure", "failure", "abandon", "answered"])
 
 
 class BreakerMachine(RuleBasedStateMachine):
@@ -321,9 +336,16 @@ class BreakerMachine(RuleBasedStateMachine):
         model.counting.add(number)
 
     @precondition(lambda self: self.attempts)
-    @rule(data=st.data(), outcome=st.sampled_from(["success", "failure", "failure", "abandon", "answered"]))
+    @rule(data=st.data(), outcome=outcomes)
     def result_comes(self, data: st.DataObject, outcome: str) -> None:
-        number = data.draw(st.sampled_from(range(len(self.attempts))))
+        self.report(data.draw(st.sampled_from(range(len(self.attempts)))), outcome)
+
+    @precondition(lambda self: self.attempts)
+    @rule(outcome=outcomes)
+    def newest_result_comes(self, outcome: str) -> None:
+        self.report(len(self.attempts) - 1, outcome)
+
+    def report(self, number: int, outcome: str) -> None:
         attempt, model, now = self.attempts[number], self.model, self.now
         counts, probes = number in model.counting, number == model.probe
         if outcome == "answered":
