@@ -120,8 +120,19 @@ def test_token_ids_as_a_prompt_are_not_resumed_by_text() -> None:
 
 def test_error_with_done_is_an_error() -> None:
     payload = {"error": {"code": "overloaded", "message": "full"}, "done": True}
-    with pytest.raises(Overloaded, match="full"):
-        native().feed([frame(payload)])
+    one = native()
+    assert one.feed([frame(payload)]) == b""
+    assert isinstance(one.error, Overloaded)
+    assert one.error.message == "full"
+
+
+def test_what_came_before_an_error_is_said() -> None:
+    one = native()
+    one.request()
+    assert events(one.feed([token("a", 1, 7), b"data: oops", token("b", 2, 8)])) == [{"token": "a", "total_tokens": 1}]
+    assert isinstance(one.error, UpstreamError)
+    assert asked(one)["resume_tokens"] == [7]
+    assert one.error is None
 
 
 @pytest.mark.parametrize(
@@ -129,8 +140,9 @@ def test_error_with_done_is_an_error() -> None:
 )
 @pytest.mark.parametrize("make", [native, lambda: CompletionAnswer({"prompt": "p"})])
 def test_what_is_no_event_of_ours_is_the_backends_fault(data: str, make: Callable[[], Answer]) -> None:
-    with pytest.raises(UpstreamError):
-        make().feed([b"data: " + data.encode()])
+    one = make()
+    assert one.feed([b"data: " + data.encode()]) == b""
+    assert isinstance(one.error, UpstreamError)
 
 
 def test_comments_say_nothing() -> None:
@@ -210,8 +222,10 @@ def test_end_is_said_once_though_the_stream_was_cut_behind_it() -> None:
 def test_done_without_a_reason_is_a_cut() -> None:
     one = CompletionAnswer({"prompt": "p"})
     one.request()
-    with pytest.raises(UpstreamError, match="without a reason"):
-        one.feed([text("a", 1), b"data: [DONE]"])
+    assert one.feed([text("a", 1), b"data: [DONE]"])
+    assert one.error is not None
+    assert "without a reason" in one.error.message
+    assert not one.done
 
 
 def test_completion_without_ids_is_resumed_by_text_and_a_chat_is_not() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from support.process import ServiceProcess, running
 from support.raw import RawClient, request
+from support.waiting import eventually
 
 PROBE = [sys.executable, str(Path(__file__).parent / "probe_service.py")]
 
@@ -55,12 +56,16 @@ def test_client_that_does_not_read_is_cut_and_counted(probe: ServiceProcess) -> 
         with RawClient(probe.port) as other:
             other.send(request("/ended/flood", method="GET"))
             assert other.answer().json() == {"ended": "flood"}, "its work is over though it never read"
-        with RawClient(probe.port) as other:
-            other.send(request("/metrics", method="GET"))
-            counted = other.answer().body.decode()
         rest = client.read_to_end()
     assert not rest.endswith(b"0\r\n\r\n"), "cut: an end as HTTP wants it would say that the stream is whole"
-    assert [line for line in counted.splitlines() if "/flood" in line and 'outcome="client_too_slow"' in line]
+
+    def counted() -> bool:
+        with RawClient(probe.port) as other:
+            other.send(request("/metrics", method="GET"))
+            lines = other.answer().body.decode().splitlines()
+        return any("/flood" in line and 'outcome="client_too_slow"' in line for line in lines)
+
+    eventually(counted, "the count")
 
 
 def test_client_that_reads_slowly_is_not_cut(probe: ServiceProcess) -> None:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from cerebrum_edge.relay.verdict import error_from_payload
-from cerebrum_kit.errors import UpstreamError
+from cerebrum_kit.errors import CerebrumError, UpstreamError
 from cerebrum_kit.sse import Decoder, SSEError
 
 IDS = b',"tokens":['
@@ -24,6 +24,7 @@ class Answer(ABC):
     Attributes:
         path: of the backend, where it is asked for.
         done: whether its last event has come.
+        error: what the attempt has ended with, behind the events that `feed` gave last.
         attempts: how often a backend has been asked.
         resumed: how often it went on behind something that the client already had.
     """
@@ -37,6 +38,7 @@ class Answer(ABC):
         self._text: list[str] = []
         self._before = 0
         self.done = False
+        self.error: CerebrumError | None = None
         self.attempts = 0
         self.resumed = 0
 
@@ -63,6 +65,7 @@ class Answer(ABC):
     def request(self) -> bytes:
         """The body of the next attempt."""
         self.attempts += 1
+        self.error = None
         body = {**self._body, "return_tokens": True}
         self._before = 0
         if self._ids:
@@ -74,13 +77,22 @@ class Answer(ABC):
             self.resumed += 1
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
-    @abstractmethod
     def feed(self, frames: list[bytes]) -> bytes:
         """The client's events for a backend's frames; empty where there is nothing to say yet.
 
-        Raises:
-            CerebrumError: the backend reported an error, or sent what is no event of the dialect.
+        Where a frame reports an error, or is no event of the dialect, the events before it are still said, and `error`
+        is set.
         """
+        events: list[bytes] = []
+        try:
+            self._take(frames, events)
+        except CerebrumError as exc:
+            self.error = exc
+        return b"".join(events)
+
+    @abstractmethod
+    def _take(self, frames: list[bytes], events: list[bytes]) -> None:
+        """Appends the client's events. Raises CerebrumError at a frame that ends the attempt."""
 
     @property
     @abstractmethod

@@ -29,18 +29,16 @@ class NativeAnswer(Answer):
         self._receipt = receipt
         self._elapsed = elapsed
 
-    def feed(self, frames: list[bytes]) -> bytes:
-        out = []
+    def _take(self, frames: list[bytes], events: list[bytes]) -> None:
         for frame in frames:
             at = frame.find(IDS) if frame.startswith(_TOKEN) else -1
             if at > 0 and frame.endswith(b"]}") and not self._before:
                 ids = frame[at + len(IDS) : -2]
                 if ids:
                     self._ids.append(ids)
-                out.append(frame[:at] + b"}\n\n" if not self._keep_ids else frame + b"\n\n")
+                events.append(frame[:at] + b"}\n\n" if not self._keep_ids else frame + b"\n\n")
             else:
-                out += [self._event(checked(payload)) for payload in payloads(frame)]
-        return b"".join(out)
+                events += [self._event(checked(payload)) for payload in payloads(frame)]
 
     def _event(self, payload: dict[str, Any]) -> bytes:
         if payload.get("done"):

@@ -21,8 +21,7 @@ class OpenAIAnswer(Answer):
         self._finished = False
         self._opened = False
 
-    def feed(self, frames: list[bytes]) -> bytes:
-        out = []
+    def _take(self, frames: list[bytes], events: list[bytes]) -> None:
         for frame in frames:
             at = frame.find(IDS) if frame.startswith(_CHUNK) and self._head and self.attempts == 1 else -1
             end = frame.find(b"]", at) if at > 0 else -1
@@ -30,10 +29,9 @@ class OpenAIAnswer(Answer):
                 ids = frame[at + len(IDS) : end]
                 if ids:
                     self._ids.append(ids)
-                out.append((frame if self._keep_ids else frame[:at] + frame[end + 1 :]) + b"\n\n")
+                events.append((frame if self._keep_ids else frame[:at] + frame[end + 1 :]) + b"\n\n")
             else:
-                out += [self._event(payload) for payload in payloads(frame)]
-        return b"".join(out)
+                events += [self._event(payload) for payload in payloads(frame)]
 
     def _event(self, payload: Any) -> bytes:
         if payload == "[DONE]":

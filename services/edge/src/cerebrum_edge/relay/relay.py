@@ -129,6 +129,8 @@ class Relay:
                         waiting = False
                         lease.answered()
                     yield events
+                if answer.error is not None:
+                    raise answer.error
         except SSEError as exc:
             raise UpstreamError(f"The backend's stream is broken: {exc}.") from exc
         if not answer.done:
