@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cerebrum_edge.condense import kinds, markers
-from cerebrum_edge.condense.fingerprint import Stretch
+from cerebrum_edge.condense.constructs import Construct
 from cerebrum_edge.condense.units import Outline
 
 DEEPEST_INDENT = 24
@@ -26,10 +26,19 @@ class Style:
 
 
 @dataclass(slots=True)
-class Gap:
+class _Gap:
+    """Elided lines, and their marker: what comes before and after the comment's text, and the whole line."""
+
     first: int
     last: int
-    line: str
+    before: str
+    after: str
+    comment: tuple[str, str]
+    line: str = ""
+
+    def write(self, names: Sequence[str] = (), same: tuple[int, int] | None = None) -> str:
+        told = markers.marker(self.last - self.first + 1, names, same, self.comment)
+        return f"{self.before}{told}{self.after}"
 
 
 def gaps(kept: bytearray) -> Iterator[tuple[int, int]]:
@@ -56,7 +65,7 @@ def assemble(
     outline: Outline,
     kept: bytearray,
     styles: Sequence[Style],
-    same: Sequence[tuple[Stretch, Stretch]],
+    same: Sequence[tuple[Construct, Construct]],
     budget: int,
     *,
     final_newline: bool,
@@ -66,9 +75,7 @@ def assemble(
     `same`: what was dropped as a copy, and the copy that was kept instead.
     """
     lines = outline.lines
-    found = [
-        Gap(first, last, _marker(outline, kept, styles, first, last, (), None)) for first, last in gaps(kept)
-    ]
+    found = [_gap(lines, styles, first, last) for first, last in gaps(kept)]
     length = sum(outline.chars(first, last) for first, last in runs(kept))
     left = budget - length - sum(len(gap.line) + 1 for gap in found)
     replaced = sorted(
@@ -81,7 +88,7 @@ def assemble(
         twin = _twin(gap, replaced)
         for told in (names, names[:2], names[:1], ()):
             if told or twin:
-                line = _marker(outline, kept, styles, gap.first, gap.last, told, twin)
+                line = gap.write(told, twin)
                 if len(line) - len(gap.line) <= left:
                     left -= len(line) - len(gap.line)
                     gap.line = line
@@ -96,24 +103,27 @@ def assemble(
     return "\n".join(pieces) + ("\n" if final_newline else "")
 
 
-def _marker(
-    outline: Outline,
-    kept: bytearray,
-    styles: Sequence[Style],
-    first: int,
-    last: int,
-    names: Sequence[str],
-    same: tuple[int, int] | None,
-) -> str:
-    lines = outline.lines
+def _gap(lines: list[str], styles: Sequence[Style], first: int, last: int) -> _Gap:
     style = styles[max(0, bisect_right(styles, first, key=lambda style: style.first) - 1)]
-    shown = next((row for row in range(first, min(last + 1, first + _NEAR)) if lines[row].strip()), first)
-    white = lines[shown][: len(lines[shown]) - len(lines[shown].lstrip())][:DEEPEST_INDENT]
-    before = next((lines[row] for row in range(first - 1, max(-1, first - _NEAR), -1) if lines[row].strip()), "")
-    after = next((lines[row] for row in range(last + 1, min(len(lines), last + _NEAR)) if lines[row].strip()), None)
-    statement = markers.placeholder(style.language, before, after, len(white))
-    told = markers.marker(last - first + 1, names, same, style.comment)
-    return white + statement + told + ("\r" if lines[first].endswith("\r") else "")
+    shown = lines[_text(lines, range(first, min(last + 1, first + _NEAR)), first)]
+    white = shown[: len(shown) - len(shown.lstrip())][:DEEPEST_INDENT]
+    if style.language in markers.STATEMENTS:
+        before = _text(lines, range(first - 1, max(-1, first - _NEAR), -1), -1)
+        after = _text(lines, range(last + 1, min(len(lines), last + _NEAR)), -1)
+        white += markers.placeholder(
+            style.language, lines[before] if before >= 0 else "", lines[after] if after >= 0 else None, len(white)
+        )
+    gap = _Gap(first, last, white, "\r" if lines[first].endswith("\r") else "", style.comment)
+    gap.line = gap.write()
+    return gap
+
+
+def _text(lines: list[str], rows: range, otherwise: int) -> int:
+    """The first of the lines that is not blank."""
+    for row in rows:
+        if lines[row].strip():
+            return row
+    return otherwise
 
 
 def _names(lines: list[str], first: int, last: int) -> list[str]:
@@ -132,7 +142,7 @@ def _names(lines: list[str], first: int, last: int) -> list[str]:
     return list(found)
 
 
-def _twin(gap: Gap, replaced: Sequence[tuple[int, int, int, int]]) -> tuple[int, int] | None:
+def _twin(gap: _Gap, replaced: Sequence[tuple[int, int, int, int]]) -> tuple[int, int] | None:
     """Lines (1-based) of the copy that stands for the larger part of the gap."""
     at = bisect_left(replaced, (gap.first,))
     for first, last, other_first, other_last in replaced[at : at + 4]:

@@ -23,13 +23,15 @@ class Said:
 
 @dataclass(slots=True)
 class Counts:
-    """Per unit, per block's frame, and per block with all that is in it; `worth` of each term; `total` of those that occur."""
+    """Per unit, per block's frame, and per block with all that is in it; `worth` of each term; `total` of those that occur;
+    `named`: the words that the query names as identifiers."""
 
     units: list[Said]
     frames: list[Said]
     blocks: list[dict[int, float]]
     worth: list[float]
     total: float
+    named: frozenset[str]
 
     def relevance(self, pieces: Sequence[Said]) -> list[float]:
         """BM25 of each piece."""
@@ -50,10 +52,13 @@ class Counts:
 
 
 def count(outline: Outline, query: Query) -> Counts:
-    seen: dict[str, Matches] = {}
     lines = outline.lines
-    units = [_said(lines[unit.first : unit.last + 1], query, seen) for unit in outline.units]
-    frames = [_said([lines[row] for row in block.frame], query, seen) for block in outline.blocks]
+    unit_words = [WORD.findall("\n".join(lines[unit.first : unit.last + 1])) for unit in outline.units]
+    frame_words = [WORD.findall("\n".join([lines[row] for row in block.frame])) for block in outline.blocks]
+    vocabulary = set().union(*unit_words, *frame_words)
+    matching = {word: matches for word in vocabulary if (matches := query.match(word))}
+    units = [_said(words, matching) for words in unit_words]
+    frames = [_said(words, matching) for words in frame_words]
     documents = [0] * len(query.weights)
     for piece in units + frames:
         for term in piece.terms:
@@ -64,16 +69,13 @@ def count(outline: Outline, query: Query) -> Counts:
         for weight, held in zip(query.weights, documents, strict=True)
     ]
     total = sum(value for value, held in zip(worth, documents, strict=True) if held) or 1.0
-    return Counts(units, frames, _gather(outline, units, frames), worth, total)
+    named = frozenset(word for word in vocabulary if word.lower() in query.named) if query.named else frozenset()
+    return Counts(units, frames, _gather(outline, units, frames), worth, total, named)
 
 
-def _said(lines: list[str], query: Query, seen: dict[str, Matches]) -> Said:
-    words = WORD.findall("\n".join(lines))
+def _said(words: list[str], matching: dict[str, Matches]) -> Said:
     terms: dict[int, float] = {}
-    for word in words:
-        matches = seen.get(word)
-        if matches is None:
-            matches = seen[word] = query.match(word)
+    for matches in [matching[word] for word in words if word in matching]:
         for term, fit in matches:
             terms[term] = terms.get(term, 0.0) + fit
     return Said(words, terms)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cerebrum_edge.condense.kinds import is_comment
 from cerebrum_edge.language import detect, normalize
 
 _FENCE = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([\w+#.-]*)[^`]*$")
@@ -23,6 +24,7 @@ _CODE = re.compile(
 _MOST_REGIONS = 64
 _LEAST_CHARS = 200  # of a region that is worth a look
 _PROSE_LINES = 40  # lines at either end that may be prose
+_HEADING_LINES = 6
 _ASKED_BY_CODE = 30  # last lines that stand in for an instruction when there is none
 
 
@@ -51,9 +53,19 @@ def locate(lines: Sequence[str], language: str | None = None) -> Prompt:
     return Prompt(tuple(told), "\n".join(_outside(lines, told)))
 
 
-def unasked(lines: Sequence[str], region: Region) -> tuple[int, int]:
+def unasked(region: Region) -> tuple[int, int]:
     """Where the work goes on when nothing is asked: the code's last lines (0-based, inclusive)."""
     return max(region.first, region.last - _ASKED_BY_CODE + 1), region.last
+
+
+def heading(lines: Sequence[str], region: Region) -> str:
+    """The comment that code begins with: what is asked may stand there."""
+    found = []
+    for line in lines[region.first : region.first + _HEADING_LINES]:
+        if not is_comment(line):
+            break
+        found.append(line)
+    return "\n".join(found)
 
 
 def _fenced(lines: Sequence[str]) -> list[Region]:

@@ -14,7 +14,7 @@ _COMMENTS = {
     **dict.fromkeys(("latex", "matlab", "erlang", "prolog"), ("% ", "")),
 }
 # Where a body would be left with nothing in it, a comment alone is not a statement.
-_STATEMENTS = {"python": "...  ", "shell": ": "}
+STATEMENTS = {"python": "...  ", "shell": ": "}
 _OPENERS = {"python": (":",), "shell": ("then", "do", "else", "{")}
 _NAMES = 6
 
@@ -53,7 +53,7 @@ def placeholder(language: str | None, before: str, after: str | None, indent: in
     code = before.split("#", 1)[0].rstrip() if language == "python" else before.rstrip()
     if not code.endswith(openers) or indent <= _indent(before):
         return ""
-    return _STATEMENTS[language or ""] if after is None or _indent(after) < indent else ""
+    return STATEMENTS[language or ""] if after is None or _indent(after) < indent else ""
 
 
 def _indent(line: str) -> int:

@@ -53,10 +53,10 @@ def scores(outline: Outline, query: Query, focus: tuple[int, int] | None = None)
         for row, lines in zip(signals(outline, count(outline, query), query, pinned), near, strict=True)
     ]
     for group in look_alikes(outline):
-        best = max(group, key=lambda stretch: max(found[unit] for unit in stretch.units))
-        for stretch in group:
-            if stretch is not best:
-                for unit in stretch.units:
+        best = max(group, key=lambda construct: max(found[unit] for unit in construct.units))
+        for construct in group:
+            if construct is not best:
+                for unit in construct.units:
                     found[unit] -= _LOOK_ALIKE
     return found
 

@@ -77,7 +77,7 @@ def signals(outline: Outline, counts: Counts, query: Query, pinned: Sequence[int
                 within,
                 named,
                 1.0 if defined and defined.lower() in query.named else 0.0,
-                1.0 if query.named and any(word.lower() in query.named for word in counts.units[index].words) else 0.0,
+                0.0 if counts.named.isdisjoint(counts.units[index].words) else 1.0,
                 spelt,
                 kin[index],
                 used,
@@ -110,19 +110,19 @@ def _faded(outline: Outline, own: list[float]) -> list[float]:
 
 def _kin(counts: Counts, own: list[float], best: list[int]) -> list[float]:
     """The share of the best units' rare words that each unit has."""
-    distinct = [set(said.words) for said in counts.units]
+    asked = {word for unit in best for word in counts.units[unit].words if len(word) > 3}
+    shared = [asked.intersection(said.words) for said in counts.units]
     held: Counter[str] = Counter()
-    for words in distinct:
+    for words in shared:
         held.update(words)
-    common = max(3.0, len(distinct) * 0.15)
+    common = max(3.0, len(shared) * 0.15)
     wanted: dict[str, float] = {}
     for unit in best:
-        for word in distinct[unit]:
-            if len(word) > 3 and 1 < held[word] < common:
-                wanted[word] = wanted.get(word, 0.0) + (own[unit] or 1.0) * math.log(len(distinct) / held[word])
+        for word in shared[unit]:
+            if 1 < held[word] < common:
+                wanted[word] = wanted.get(word, 0.0) + (own[unit] or 1.0) * math.log(len(shared) / held[word])
     total = math.fsum(wanted.values()) or 1.0
-    keys = wanted.keys()
-    return [math.fsum(wanted[word] for word in words & keys) / total for words in distinct]
+    return [math.fsum([wanted[word] for word in words if word in wanted]) / total for words in shared]
 
 
 def _blocks(

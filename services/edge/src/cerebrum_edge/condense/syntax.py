@@ -14,8 +14,8 @@ from tree_sitter import Node
 from cerebrum_edge.condense.units import Part
 
 BODIES = frozenset(
-    # statements
-    "module program source_file translation_unit block compound_statement statement_block constructor_body do_group "
+    # statements; what could not be parsed is taken apart like a body, so that it is not one large unit
+    "ERROR module program source_file translation_unit block compound_statement statement_block constructor_body do_group "
     "if_statement_body case_statement case_item switch_body switch_block switch_block_statement_group switch_case switch_default "
     "expression_switch_statement type_switch_statement select_statement expression_case type_case communication_case default_case "
     "match_block match_statement statement_list "

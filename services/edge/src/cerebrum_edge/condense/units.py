@@ -13,6 +13,8 @@ from itertools import accumulate
 from typing import Protocol
 
 UNIT_CHARS = 300  # statements are gathered up to this size, constructs above it are opened
+_UNITS = 450  # of a text that is so large that units must be larger, so that work grows with lines and not with pieces
+_LARGEST = 1_500
 
 
 class Part(Protocol):
@@ -72,10 +74,10 @@ def split_lines(text: str) -> list[str]:
     return lines
 
 
-def outline(lines: list[str], parts: Sequence[Part], unit_chars: int = UNIT_CHARS) -> Outline:
-    """Opens every part that is larger than `unit_chars`, and gathers small neighbours up to it."""
+def outline(lines: list[str], parts: Sequence[Part]) -> Outline:
+    """Opens every part that is larger than a unit should be, and gathers small neighbours up to that."""
     built = Outline(lines, [0, *accumulate(len(line) + 1 for line in lines)], [], [])
-    _add(built, parts, -1, unit_chars)
+    _add(built, parts, -1, min(max(UNIT_CHARS, built.offsets[-1] // _UNITS), _LARGEST))
     return built
 
 
