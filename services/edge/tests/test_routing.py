@@ -19,15 +19,15 @@ TINY = model("cerebrum-tiny", fallback=True)
 @pytest.mark.parametrize(
     ("models", "ask", "route"),
     [
-        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "python"}, Route("qwen_7b", "python")),
-        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "C++"}, Route("codellama_7b", "cpp")),
-        ([QWEN, LLAMA, TINY], {"prompt": "fn main() {\n  let mut x = 1;"}, Route("codellama_7b", "rust")),
-        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "cobol"}, Route("cerebrum-tiny", "cobol")),
-        ([QWEN, LLAMA, TINY], {"prompt": "hello"}, Route("cerebrum-tiny", None)),
-        ([QWEN, SMALL], {"prompt": "x", "language": "python"}, Route("qwen_1.5b", "python")),
-        ([QWEN, LLAMA], {"prompt": "hello"}, Route("qwen_7b", None)),
-        ([TINY], {"prompt": "x", "language": "go"}, Route("cerebrum-tiny", "go")),
-        ([QWEN, LLAMA], {"prompt": "def f():", "model": "codellama_7b"}, Route("codellama_7b", "python")),
+        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "python"}, Route("qwen_7b", "python", 4096)),
+        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "C++"}, Route("codellama_7b", "cpp", 4096)),
+        ([QWEN, LLAMA, TINY], {"prompt": "fn main() {\n  let mut x = 1;"}, Route("codellama_7b", "rust", 4096)),
+        ([QWEN, LLAMA, TINY], {"prompt": "x", "language": "cobol"}, Route("cerebrum-tiny", "cobol", 4096)),
+        ([QWEN, LLAMA, TINY], {"prompt": "hello"}, Route("cerebrum-tiny", None, 4096)),
+        ([QWEN, SMALL], {"prompt": "x", "language": "python"}, Route("qwen_1.5b", "python", 4096)),
+        ([QWEN, LLAMA], {"prompt": "hello"}, Route("qwen_7b", None, 4096)),
+        ([TINY], {"prompt": "x", "language": "go"}, Route("cerebrum-tiny", "go", 4096)),
+        ([QWEN, LLAMA], {"prompt": "def f():", "model": "codellama_7b"}, Route("codellama_7b", "python", 4096)),
     ],
 )
 def test_route(models: list[ModelInfo], ask: dict[str, str], route: Route) -> None:

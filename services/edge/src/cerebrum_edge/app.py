@@ -12,7 +12,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from cerebrum_edge import __version__
-from cerebrum_edge.api import completions, infill, meta, openai
+from cerebrum_edge.api import completions, condensing, infill, meta, openai
 from cerebrum_edge.api.resources import Resources
 from cerebrum_edge.guard.admission import Limits
 from cerebrum_edge.guard.balance import Candidate
@@ -97,7 +97,7 @@ def create_app(
             allowed_hosts=settings.allowed_hosts,
         )
     )
-    for router in (completions.router, openai.router, infill.router):
+    for router in (completions.router, condensing.router, openai.router, infill.router):
         app.include_router(router)
     app.include_router(meta.router)
     return app

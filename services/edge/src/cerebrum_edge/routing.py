@@ -49,8 +49,14 @@ def merged(listings: Sequence[Sequence[ModelInfo]]) -> tuple[ModelInfo, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """
+    Attributes:
+        context: tokens that the model holds, prompt and answer together.
+    """
+
     model: str
     language: str | None
+    context: int
 
 
 def choose(models: Sequence[ModelInfo], *, prompt: str, language: str | None = None, model: str | None = None) -> Route:
@@ -63,12 +69,14 @@ def choose(models: Sequence[ModelInfo], *, prompt: str, language: str | None = N
     """
     spoken = normalize(language) if language else detect(prompt)
     if model is not None:
-        if all(one.id != model for one in models):
+        asked = next((one for one in models if one.id == model), None)
+        if asked is None:
             there = ", ".join(one.id for one in models) or "none"
             raise ModelNotFound(f"There is no model {model!r}; available are: {there}.", param="model")
-        return Route(model, spoken)
+        return Route(model, spoken, asked.context)
     if not models:
         raise ModelNotFound("The backends have no model installed.")
     speaking = [one for one in models if spoken in one.languages]
     candidates = speaking or [one for one in models if one.fallback] or list(models)
-    return Route(min(candidates, key=lambda one: not one.loaded).id, spoken)
+    chosen = min(candidates, key=lambda one: not one.loaded)
+    return Route(chosen.id, spoken, chosen.context)

@@ -89,10 +89,8 @@ class EdgeSettings(ServiceSettings):
     failure_threshold: int = Field(5, ge=1, le=1000)
     cooldown: float = Field(10.0, gt=0, le=120)
     max_prompt_chars: int = Field(400_000, ge=1)
-    # Prompts above that are condensed (the original's threshold), to this share of their code where there is nothing
-    # to be found twice; 1 leaves all of it.
+    # Prompts above that are condensed: the original's threshold.
     condense_min_chars: int = Field(1500, ge=0)
-    condense_share: float = Field(0.6, gt=0, le=1)
 
     @field_validator("backends")
     @classmethod

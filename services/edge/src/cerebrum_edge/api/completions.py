@@ -37,7 +37,12 @@ def _asked(body: CompleteRequest, deps: Resources) -> Asked:
             "model": route.model,
         }
         facts = {"language": route.language, "condensed": receipt.facts}
-        return Plan(NativeAnswer(fields, receipt=facts, elapsed=asked.elapsed), route, affinity(prompt))
+        answer = NativeAnswer(fields, receipt=facts, elapsed=asked.elapsed)
+
+        def over() -> None:
+            deps.ratios.observe(route.model, len(prompt), answer.prompt_tokens)
+
+        return Plan(answer, route, affinity(prompt), over)
 
     return begin(deps, plan, ignored=body.ignored)
 

@@ -15,6 +15,7 @@ from cerebrum_kit.errors import UnprocessableRequest
 from cerebrum_kit.text import Stop, Text
 
 Condense = Literal["auto", "off"]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z0-9+#._-]{1,32}$")]
 ModelName = Annotated[Text, Field(max_length=256)]
 TokenId = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 Prompt = Annotated[Text, Field(min_length=1)] | Annotated[list[TokenId], Field(min_length=1, max_length=1_048_576)]
@@ -71,7 +72,7 @@ class Sampling(LenientModel):
 
 class CompleteRequest(Sampling):
     prompt: Annotated[Text, Field(min_length=1)]
-    language: Annotated[str, Field(pattern=r"^[A-Za-z0-9+#._-]{1,32}$")] | None = None
+    language: Language | None = None
     max_tokens: int = Field(256, ge=1, le=1_048_576)
 
 

@@ -21,11 +21,13 @@ class Plan:
 
     Attributes:
         key: of its conversation, see `guard.balance.affinity`.
+        over: called when the answer has ended, however it did.
     """
 
     answer: Answer
     route: Route
     key: bytes
+    over: Callable[[], None] = lambda: None
 
 
 Planner = Callable[[Sequence[ModelInfo], "Asked"], Awaitable[Plan]]
@@ -58,6 +60,7 @@ async def _events(asked: Asked) -> AsyncIterator[AsyncIterator[bytes]]:
         await stack.enter_async_context(deps.gate.admitted())
         plan = await asked.plan(await deps.relay.pool.models(), asked)
         answer = plan.answer
+        stack.callback(plan.over)
         stack.callback(lambda: deps.metrics.tokens.inc(answer.tokens))
         stream = deps.relay.run(answer, model=plan.route.model, key=plan.key)
         events = await stack.enter_async_context(aclosing(stream))

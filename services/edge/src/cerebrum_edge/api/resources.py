@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from cerebrum_edge.guard.gate import Gate
 from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_edge.ratios import Ratios
 from cerebrum_edge.relay.relay import Relay
 from cerebrum_edge.settings import EdgeSettings
 from cerebrum_kit.lifecycle import Lifecycle
@@ -34,6 +35,7 @@ class Resources:
     lifecycle: Lifecycle
     clock: Callable[[], float]
     totals: Totals = field(default_factory=Totals)
+    ratios: Ratios = field(default_factory=Ratios)
 
 
 def _resources(request: Request) -> Resources:

@@ -17,6 +17,9 @@ _PASSED_ON = ("total_tokens", "inference_time", "model", "finish_reason", "token
 class NativeAnswer(Answer):
     """See the module.
 
+    Attributes:
+        prompt_tokens: as the backend counted them, once it is done; 0 where it does not say.
+
     Args:
         receipt: what the edge adds to the `done` event.
         elapsed: seconds since the request came.
@@ -26,6 +29,7 @@ class NativeAnswer(Answer):
 
     def __init__(self, body: dict[str, Any], *, receipt: Mapping[str, Any], elapsed: Callable[[], float]) -> None:
         super().__init__(body)
+        self.prompt_tokens = 0
         self._receipt = receipt
         self._elapsed = elapsed
 
@@ -43,6 +47,7 @@ class NativeAnswer(Answer):
     def _event(self, payload: dict[str, Any]) -> bytes:
         if payload.get("done"):
             self.done = True
+            self.prompt_tokens = _prompt_tokens(payload)
             return encode_json({"done": True, **self._facts(payload)})
         token, total = payload.get("token"), payload.get("total_tokens")
         if not isinstance(token, str) or not isinstance(total, int):
@@ -69,6 +74,12 @@ class NativeAnswer(Answer):
 
     def _behind_text(self, text: str, tokens: int) -> dict[str, Any]:
         return {"prompt": self._body["prompt"] + text, "max_tokens": max(1, self._body["max_tokens"] - tokens)}
+
+
+def _prompt_tokens(payload: dict[str, Any]) -> int:
+    timings = payload.get("timings")
+    tokens = timings.get("prompt_tokens") if isinstance(timings, dict) else None
+    return tokens if type(tokens) is int else 0
 
 
 def whole(events: bytes) -> dict[str, Any]:
