@@ -212,24 +212,28 @@ def test_edge_without_a_backend_serves_and_says_so() -> None:
 def test_wrong_key_is_the_operators_matter(tmp_path: Path) -> None:
     with running_system(tmp_path) as system:
         (tmp_path / "wrong").write_text("not-the-key", encoding="utf-8")
-        environment = edge_environment(system.inference.url, tmp_path / "wrong", READY_TIMEOUT="0")
+        environment = edge_environment(system.inference.url, key_file=tmp_path / "wrong", READY_TIMEOUT="0")
         with running(EDGE, environment) as edge:
             assert edge.status == "degraded: backend vps: The backend refused the edge's key or address."
 
 
-def test_backend_killed_in_mid_stream_is_an_error_event(own_system: System) -> None:
-    with RawClient(own_system.edge.port) as client:
+def test_backend_that_does_not_come_back_in_time_is_an_error_event(tmp_path: Path) -> None:
+    with running_system(tmp_path, edge={"RESUME_TIMEOUT": "0.5"}) as system, RawClient(system.edge.port) as client:
         client.send(LONG)
         client.read_until(b'"total_tokens":5')
-        own_system.inference.process.kill()
+        system.inference.process.kill()
+        system.inference.listener.close()
         text = client.read_to_end().decode()
     last = json.loads([line for line in text.splitlines() if line.startswith("data: ")][-1][6:])
-    assert (last["done"], last["error"]["code"]) == (True, "upstream_error")
+    assert (last["done"], last["error"]["code"]) == (True, "upstream_unavailable")
     assert text.endswith("0\r\n\r\n")
 
 
 def test_draining_backend_ends_its_stream_with_an_error_event(tmp_path: Path) -> None:
-    with running_system(tmp_path, inference={"DRAIN_SECONDS": "0.2"}) as system, RawClient(system.edge.port) as client:
+    with (
+        running_system(tmp_path, inference={"DRAIN_SECONDS": "0.2"}, edge={"RESUME_TIMEOUT": "0.5"}) as system,
+        RawClient(system.edge.port) as client,
+    ):
         client.send(LONG)
         client.read_until(b'"total_tokens":5')
         assert system.inference.terminate() == 0
@@ -272,7 +276,7 @@ def test_full_edge_refuses_with_a_time_to_wait_and_sheds_nothing_else(tmp_path: 
 def test_two_instances_on_one_socket_hand_over_without_a_failed_request(own_system: System, tmp_path: Path) -> None:
     """What an upgrade does: the new instance starts on the same socket, then the old one is told to go."""
     with listening_socket() as listener:
-        environment = edge_environment(own_system.inference.url, tmp_path / "vps")
+        environment = edge_environment(own_system.inference.url, key_file=tmp_path / "vps")
         with running(EDGE, environment, listener=listener) as old:
             url, answers = old.url, []
 

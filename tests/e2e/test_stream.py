@@ -70,7 +70,6 @@ def test_language_decides_when_it_is_given(system: System) -> None:
         ({"prompt": ""}, 422, "invalid_request", "prompt"),
         ({"prompt": "x", "max_tokens": 0}, 422, "invalid_request", "max_tokens"),
         ({"prompt": "x", "temperature": 9}, 422, "invalid_request", "temperature"),
-        ({"prompt": "x", "max_token": 9}, 422, "invalid_request", "max_token"),
         ({"prompt": "x", "stop": [""]}, 422, "invalid_request", "stop.0"),
         ({"prompt": "x", "model": "gpt-9"}, 404, "model_not_found", "model"),
         ({"prompt": "x " * 250_000}, 413, "prompt_too_large", "prompt"),

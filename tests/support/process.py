@@ -30,6 +30,7 @@ class ServiceProcess:
     """A service that is running.
 
     Attributes:
+        listener: its listening socket, of which the process has a copy.
         status: the last `STATUS=` that it reported.
     """
 
@@ -37,6 +38,7 @@ class ServiceProcess:
     port: int
     log_file: Path
     channel: socket.socket
+    listener: socket.socket
     status: str = ""
     seen: list[str] = field(default_factory=list)
 
@@ -107,7 +109,7 @@ def running(
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
             )
-        service = ServiceProcess(process, listener.getsockname()[1], log_file, channel)
+        service = ServiceProcess(process, listener.getsockname()[1], log_file, channel, listener)
         try:
             if ready:
                 service.wait_for("READY=1")

@@ -49,28 +49,34 @@ def write_keys(folder: Path) -> str:
     return key
 
 
-def write_manifest(folder: Path) -> Path:
-    """The shipped model with a context that makes long streams possible."""
+def write_manifest(folder: Path, model: Path | None = None) -> Path:
+    """The shipped model, or `model` in its place, with a context that makes long streams possible."""
     rows = yaml.safe_load((MODELS / "manifest.yml").read_text(encoding="utf-8"))["models"]
     tiny = {**rows[0], "context": LONG_CONTEXT}
+    if model is not None:
+        tiny |= {"file": model.name, "size_bytes": model.stat().st_size}
+        tiny.pop("sha256")
+    store = MODELS if model is None else model.parent
     path = folder / "manifest.yml"
-    path.write_text(yaml.safe_dump({"store": str(MODELS), "models": [tiny]}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({"store": str(store), "models": [tiny]}), encoding="utf-8")
     return path
 
 
-def inference_environment(folder: Path, **more: str) -> dict[str, str]:
-    settings = {"MANIFEST": str(write_manifest(folder)), "API_KEYS_FILE": str(folder / "api_keys"), **more}
+def inference_environment(folder: Path, model: Path | None = None, /, **more: str) -> dict[str, str]:
+    settings = {"MANIFEST": str(write_manifest(folder, model)), "API_KEYS_FILE": str(folder / "api_keys"), **more}
     settings.setdefault("MAX_CONTEXT", str(LONG_CONTEXT))
     # Tests share their machine with whatever else it does; what they assert must not depend on it.
     settings.setdefault("MAX_CPU_PERCENT", "100")
     return {f"CEREBRUM_INFERENCE_{name}": value for name, value in settings.items()}
 
 
-def edge_environment(url: str, key_file: Path | None = None, **more: str) -> dict[str, str]:
-    backend: dict[str, str] = {"name": "vps", "url": url}
-    if key_file is not None:
-        backend["api_key_file"] = str(key_file)
-    settings = {"BACKENDS": json.dumps([backend]), **more}
+def edge_environment(*urls: str, key_file: Path | None = None, **more: str) -> dict[str, str]:
+    """Settings of an edge before these backends; the first is called `vps`, further ones `vps2` and so on."""
+    backends = []
+    for number, url in enumerate(urls, 1):
+        backend = {"name": "vps" if number == 1 else f"vps{number}", "url": url}
+        backends.append(backend if key_file is None else {**backend, "api_key_file": str(key_file)})
+    settings = {"BACKENDS": json.dumps(backends), **more}
     return {f"CEREBRUM_EDGE_{name}": value for name, value in settings.items()}
 
 
@@ -88,7 +94,7 @@ def running_system(
     with (
         running([console_script("cerebrum-inference")], inference_environment(folder, **(inference or {}))) as backend,
         running(
-            [console_script("cerebrum-edge")], edge_environment(backend.url, folder / "vps", **(edge or {}))
+            [console_script("cerebrum-edge")], edge_environment(backend.url, key_file=folder / "vps", **(edge or {}))
         ) as front,
     ):
         yield System(front, backend, key)
