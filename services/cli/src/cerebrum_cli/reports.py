@@ -1,0 +1,128 @@
+"""What the edge says of itself, as tables. Pure: its answers in, renderables out; absent fields are left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from cerebrum_cli.answer.receipt import size
+
+
+def services(facts: dict[str, Any]) -> Table:
+    """Edge and backend, a row each.
+
+    Args:
+        facts: `health`, `stats` and `backend` (the backend's health, or `problem`).
+    """
+    table = _table("service", "status", "release", "uptime", last="details")
+    health, stats, backend = facts["health"], facts["stats"], facts["backend"]
+    table.add_row("edge", *_health(health), escape(health.get("problem") or "") or _load(stats))
+    if "health" in backend:
+        remote = backend["health"]
+        details = escape(remote.get("problem") or "") or f"{backend.get('round_trip_ms', '?')} ms away"
+        table.add_row(f"inference ({escape(str(backend.get('backend')))})", *_health(remote), details)
+    else:
+        table.add_row("inference", "unreachable", "", "", escape(str(backend.get("problem"))))
+    return table
+
+
+def models(rows: list[dict[str, Any]], *, chosen: str | None = None) -> Table:
+    table = _table("model", "loaded", "context", last="languages")
+    for row in rows:
+        name = str(row.get("id"))
+        table.add_row(
+            f"{escape(name)} (chosen)" if name == chosen else escape(name),
+            "yes" if row.get("loaded") else "on demand",
+            str(row.get("context", "")),
+            escape(", ".join(row.get("languages") or ())) or "any",
+        )
+    return table
+
+
+def stats(facts: dict[str, Any]) -> RenderableType:
+    """The edge's counters, and its backends where it tells of them."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in _counters(facts):
+        table.add_row(name, text)
+    backends = facts.get("backends")
+    if not isinstance(backends, list) or not backends:
+        return table
+    return Group(table, "", _backends(backends))
+
+
+def _counters(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [
+        ("uptime", duration(facts["uptime"]) if "uptime" in facts else ""),
+        ("requests", f"{facts['requests_total']}, {_load(facts)}" if "requests_total" in facts else ""),
+        ("backend", "" if "vps_available" not in facts else "available" if facts["vps_available"] else "unavailable"),
+    ]
+    condensed = facts.get("condensation")
+    if isinstance(condensed, dict):
+        before, after = condensed.get("before", 0), condensed.get("after", 0)
+        saved = f", {size(before)}→{size(after)} characters" if before else ""
+        rows.append(("condensed", f"{condensed.get('requests', 0)} prompts{saved}"))
+    if "resumes" in facts:
+        rows.append(("resumed", f"{facts['resumes']} streams"))
+    return [(name, text) for name, text in rows if text]
+
+
+def _backends(rows: list[dict[str, Any]]) -> Table:
+    table = _table("backend", "state", "in work", last="address")
+    for row in rows:
+        working = row.get("outstanding")
+        table.add_row(
+            escape(str(row.get("name"))),
+            _breaker(row),
+            "" if working is None else str(working),
+            escape(str(row.get("url", ""))),
+        )
+    return table
+
+
+def _breaker(row: dict[str, Any]) -> str:
+    breaker = row.get("breaker")
+    state = breaker.get("state") if isinstance(breaker, dict) else None
+    if not isinstance(breaker, dict) or state == "closed":
+        return "available" if row.get("available", True) else "unavailable"
+    retry = breaker.get("retry_in")
+    when = f", tried again in {retry:.0f} s" if isinstance(retry, int | float) else ""
+    words = {"open": "set aside", "half_open": "being tried again"}
+    return f"{words.get(str(state), str(state))} after {breaker.get('failures', '?')} failures{when}"
+
+
+def _health(health: dict[str, Any]) -> tuple[str, str, str]:
+    uptime = health.get("uptime")
+    return (
+        str(health.get("status", "unknown")),
+        str(health.get("release", "")),
+        duration(uptime) if isinstance(uptime, int | float) else "",
+    )
+
+
+def _load(stats: dict[str, Any]) -> str:
+    parts = [
+        f"{stats[field]}{unit}"
+        for field, unit in (("requests_active", " active"), ("requests_waiting", " waiting"), ("memory_mb", " MB"))
+        if field in stats
+    ]
+    return ", ".join(parts)
+
+
+def _table(*columns: str, last: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    table.add_column(last, overflow="fold")
+    return table
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}d {hours}h" if days else f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
