@@ -1,4 +1,4 @@
-"""A server that speaks the edge's native protocol and answers as a test tells it to: for what no real edge does on demand."""
+"""A server that speaks the edge's native protocol and does what a test tells it to, which no real edge would."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class FakeEdge:
         whole = False
         try:
             total = 0
-            for total, token in enumerate(self.script.tokens, 1):  # noqa: B007 - the count is told in the last event too
+            for total, token in enumerate(self.script.tokens, 1):
                 yield encode_json({"token": token, "total_tokens": total})
             while self.script.then in ("silence", "on") or (self.script.then == "wait" and not self.resume.is_set()):
                 await asyncio.sleep(0.01)

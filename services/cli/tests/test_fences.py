@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
@@ -11,15 +11,35 @@ from hypothesis import strategies as st
 from cerebrum_cli.answer.fences import MOST_HELD, FenceReader, Segment
 
 LINES = st.sampled_from(
-    ["```", "```python", "~~~", "~~~~ js title", "   ```", "    ```", "````", "``", "`a`", "```a``` b", "text", "", " ", "x" * 250,
-     "``` " + "y" * 196, "~~~" + "é" * 197, "\r", "```\r", "\x0b```", "\u2028"]
-)  # fmt: skip
+    [
+        "```",
+        "```python",
+        "~~~",
+        "~~~~ js title",
+        "   ```",
+        "    ```",
+        "````",
+        "``",
+        "`a`",
+        "```a``` b",
+        "text",
+        "",
+        " ",
+        "x" * 250,
+        "``` " + "y" * 196,
+        "~~~" + "é" * 197,
+        "\r",
+        "```\r",
+        "\x0b```",
+        "\u2028",
+    ]
+)
 TEXTS = st.lists(LINES, max_size=12).map("\n".join) | st.text(st.sampled_from("`~ \nab\r"), max_size=60)
 
 
 def cut(text: str, places: list[int]) -> list[str]:
     bounds = sorted({0, len(text), *(place % (len(text) + 1) for place in places)})
-    return [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(bounds)]
 
 
 def read(pieces: list[str]) -> list[Segment]:
@@ -51,8 +71,10 @@ def test_what_is_held_is_bounded(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Hi\n```python\nx = 1\n```\nbye", [("text", "Hi\n"), ("fence", "```python\n"), ("code", "x = 1\n"),
-                                            ("fence", "```\n"), ("text", "bye")]),
+        (
+            "Hi\n```python\nx = 1\n```\nbye",
+            [("text", "Hi\n"), ("fence", "```python\n"), ("code", "x = 1\n"), ("fence", "```\n"), ("text", "bye")],
+        ),
         ("~~~\na\n```\n~~~", [("fence", "~~~\n"), ("code", "a\n```\n"), ("fence", "~~~")]),
         ("````\n```\n````\n", [("fence", "````\n"), ("code", "```\n"), ("fence", "````\n")]),
         ("    ```\nx", [("text", "    ```\nx")]),
@@ -60,7 +82,7 @@ def test_what_is_held_is_bounded(text: str) -> None:
         ("```c\nint x;", [("fence", "```c\n"), ("code", "int x;")]),
         ("```\n``` not closed\n```\n", [("fence", "```\n"), ("code", "``` not closed\n"), ("fence", "```\n")]),
     ],
-)  # fmt: skip
+)
 def test_table(text: str, expected: list[tuple[str, str]]) -> None:
     assert [(kind, part) for kind, _, part in merged(read([text]))] == expected
 

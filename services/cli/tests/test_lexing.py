@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
@@ -12,9 +12,44 @@ from cerebrum_cli.answer.languages import SYNTAXES, guess, is_code, language_of_
 from cerebrum_cli.answer.lexing import MOST_HELD, Lexer
 
 PIECES = st.sampled_from(
-    ["def ", "class", "return", "retur", "n", "'", '"', '"""', "''", "\\", "\n", " ", "#", "//", "/", "/*", "*/", "*", "--", "-",
-     "x", "日本", "é", "1", "2.5e3", "0x", "(", "`", "$#", "a" * 70, "9" * 70, "None", "true", "\t", "\r"]
-)  # fmt: skip
+    [
+        "def ",
+        "class",
+        "return",
+        "retur",
+        "n",
+        "'",
+        '"',
+        '"""',
+        "''",
+        "\\",
+        "\n",
+        " ",
+        "#",
+        "//",
+        "/",
+        "/*",
+        "*/",
+        "*",
+        "--",
+        "-",
+        "x",
+        "日本",
+        "é",
+        "1",
+        "2.5e3",
+        "0x",
+        "(",
+        "`",
+        "$#",
+        "a" * 70,
+        "9" * 70,
+        "None",
+        "true",
+        "\t",
+        "\r",
+    ]
+)
 CODE = st.lists(PIECES, max_size=30).map("".join)
 LANGUAGES = st.sampled_from(sorted(SYNTAXES))
 
@@ -28,7 +63,7 @@ def lexed(language: str, pieces: list[str]) -> list[tuple[str, str]]:
 @given(LANGUAGES, CODE, st.lists(st.integers(0, 500), max_size=10))
 def test_nothing_is_lost_and_the_cuts_do_not_matter(language: str, code: str, places: list[int]) -> None:
     bounds = sorted({0, len(code), *(place % (len(code) + 1) for place in places)})
-    runs = lexed(language, [code[a:b] for a, b in zip(bounds, bounds[1:], strict=False)])
+    runs = lexed(language, [code[a:b] for a, b in pairwise(bounds)])
     assert "".join(text for _, text in runs) == code
     assert runs == lexed(language, [code]) == lexed(language, list(code))
 
@@ -44,22 +79,34 @@ def test_what_is_held_is_bounded(language: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("language", "code", "expected"),
     [
-        ("python", "def f(x): return None  # no", [("keyword", "def"), ("name", "f"), ("keyword", "return"), ("constant", "None"),
-                                                  ("comment", "# no")]),
+        (
+            "python",
+            "def f(x): return None  # no",
+            [("keyword", "def"), ("name", "f"), ("keyword", "return"), ("constant", "None"), ("comment", "# no")],
+        ),
         ("python", '"""a\n"b" def"""\n1', [("string", '"""a\n"b" def"""'), ("number", "1")]),
         ("python", "'a\nif", [("string", "'a\n"), ("keyword", "if")]),
         ("python", "x = ''\nif", [("string", "''"), ("keyword", "if")]),
         ("python", r"'it\'s' or", [("string", r"'it\'s'"), ("keyword", "or")]),
         ("python", "defer definite", []),
-        ("c", "int x; /* a\n b */ return 0x1F; // c", [("keyword", "int"), ("comment", "/* a\n b */"), ("keyword", "return"),
-                                                      ("number", "0x1F"), ("comment", "// c")]),
+        (
+            "c",
+            "int x; /* a\n b */ return 0x1F; // c",
+            [
+                ("keyword", "int"),
+                ("comment", "/* a\n b */"),
+                ("keyword", "return"),
+                ("number", "0x1F"),
+                ("comment", "// c"),
+            ],
+        ),
         ("rust", "fn f<'a>(s: &'a str)", [("keyword", "fn"), ("name", "f"), ("keyword", "str")]),
         ("go", "`a\n\\` + 1", [("string", "`a\n\\`"), ("number", "1")]),
         ("shell", "echo $# # count", [("comment", "# count")]),
         ("sql", "SELECT 1 -- one", [("keyword", "SELECT"), ("number", "1"), ("comment", "-- one")]),
         ("javascript", "a / b /* c */", [("comment", "/* c */")]),
     ],
-)  # fmt: skip
+)
 def test_table(language: str, code: str, expected: list[tuple[str, str]]) -> None:
     assert [run for run in lexed(language, [code]) if run[0] != "plain"] == expected
 

@@ -59,7 +59,8 @@ def show_answer(
     finally:
         if painter is not None:
             screen.write(painter.finish())
-        if answer.done is not None or (answer.pieces and not answer.pieces[-1].endswith("\n") and screen.able.terminal):
+        # What was cut stays as it came where a program reads it.
+        if (answer.done or screen.able.terminal) and answer.pieces and not answer.pieces[-1].endswith("\n"):
             screen.write("\n")
     return answer.done or {}
 
