@@ -144,10 +144,8 @@ def test_wrong_words_are_a_usage_error(edge: FakeEdge, words: tuple[str, ...]) -
 
 
 def test_a_prompt_that_is_no_text_is_said_so(edge: FakeEdge) -> None:
-    done = subprocess.run(
-        [CEREBRUM.encode(), b"ask", b"a\xffb", b"--url", edge.url.encode()], capture_output=True, check=False, timeout=60,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    argv = [CEREBRUM.encode(), b"ask", b"a\xffb", b"--url", edge.url.encode()]
+    done = subprocess.run(argv, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (1, b"cerebrum: the prompt is not UTF-8 text (at character 1)\n")
 
 
