@@ -67,6 +67,7 @@ def test_an_interrupt_before_the_first_token_frees_the_slot_too(edge: FakeEdge, 
     edge.script = Script(tokens=[], then="silence")
     terminal.type("think")
     terminal.wait_for("waiting for the first token")
+    assert edge.asked.wait(10), "the server was not asked"
     terminal.interrupt()
     assert "stopped" in terminal.prompt()
     assert edge.left.wait(10), "the server was not left"

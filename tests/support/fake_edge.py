@@ -71,6 +71,7 @@ class FakeEdge:
     Attributes:
         script: how the next completions go.
         key: what clients must present, if anything.
+        asked: a completion was asked for.
         left: a client went before its stream was over.
         resume: set by a test to end a `wait`.
     """
@@ -84,6 +85,7 @@ class FakeEdge:
     doctor: dict[str, Any] | None = None
     condensed: dict[str, Any] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
     resume: threading.Event = field(default_factory=threading.Event)
 
@@ -94,6 +96,7 @@ class FakeEdge:
     async def events(self) -> AsyncIterator[bytes]:
         """One completion."""
         whole = False
+        self.asked.set()
         try:
             total = 0
             for total, token in enumerate(self.script.tokens, 1):

@@ -134,7 +134,7 @@ def test_stats_of_an_edge_that_tells_less(facts: dict[str, Any]) -> None:
 
 
 def test_markup_in_names_is_shown_as_it_is() -> None:
-    rows = [{"id": "[red]x[/red]", "languages": ["[bold]"]}, {"id": "y"}]
+    rows: list[dict[str, Any]] = [{"id": "[red]x[/red]", "languages": ["[bold]"]}, {"id": "y"}]
     assert "[red]x[/red]" in printed(reports.models(rows))
     assert "[bold]" in printed(reports.models(rows))
 

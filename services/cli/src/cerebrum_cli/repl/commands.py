@@ -240,7 +240,7 @@ _SETTINGS: dict[str, Callable[[Choices, str], Meaning]] = {
 def split_script(text: str) -> tuple[list[str], str]:
     """What a pipe brings: the commands on its first lines, and all of the rest, which is one prompt."""
     lines = text.split("\n")
-    commands = []
+    commands: list[str] = []
     for at, line in enumerate(lines):
         if not line.strip():
             continue
