@@ -66,7 +66,7 @@ def root(
     if context.invoked_subcommand is not None:
         return
     # The editor is loaded for conversations only: on a small machine that takes a while.
-    from cerebrum_cli.repl import converse, obey_pipe
+    from cerebrum_cli.repl.start import converse, obey_pipe
 
     with _edge(context, None, None) as (client, to):
         if is_terminal(sys.stdin):
