@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import termios
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Protocol, TextIO
 
 from prompt_toolkit import PromptSession
@@ -110,14 +110,21 @@ class EditorReader:
 
 
 class _Remembered(EditorHistory):
-    """The editor's view of the history; what is worth keeping is decided there, when the session adds it."""
+    """The editor's view of the history, which the session adds to and forgets; the editor itself keeps nothing."""
 
     def __init__(self, history: History) -> None:
         super().__init__()
         self._history = history
 
+    async def load(self) -> AsyncGenerator[str, None]:
+        for entry in reversed(self._history.entries):
+            yield entry
+
     def load_history_strings(self) -> Iterable[str]:
         return reversed(self._history.entries)
+
+    def append_string(self, string: str) -> None:
+        return
 
     def store_string(self, string: str) -> None:
         return
