@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cerebrum_cli.answer.languages import SYNTAXES, guess, is_code, language_of_file, syntax_of
@@ -42,15 +42,15 @@ PIECES = st.sampled_from(
         "(",
         "`",
         "$#",
-        "a" * 70,
-        "9" * 70,
+        "a" * 65 + "if ",
+        "9" * 65 + "if ",
         "None",
         "true",
         "\t",
         "\r",
     ]
 )
-CODE = st.lists(PIECES, max_size=30).map("".join)
+CODE = st.lists(PIECES, max_size=30).map("".join) | st.text("'\"\\\n a#/*-`1", max_size=40)
 LANGUAGES = st.sampled_from(sorted(SYNTAXES))
 
 
@@ -60,6 +60,7 @@ def lexed(language: str, pieces: list[str]) -> list[tuple[str, str]]:
     return [(style, "".join(text for _, text in group)) for style, group in groupby(runs, key=lambda run: run[0])]
 
 
+@settings(max_examples=300)
 @given(LANGUAGES, CODE, st.lists(st.integers(0, 500), max_size=10))
 def test_nothing_is_lost_and_the_cuts_do_not_matter(language: str, code: str, places: list[int]) -> None:
     bounds = sorted({0, len(code), *(place % (len(code) + 1) for place in places)})
@@ -108,7 +109,8 @@ def test_what_is_held_is_bounded(language: str, code: str) -> None:
     ],
 )
 def test_table(language: str, code: str, expected: list[tuple[str, str]]) -> None:
-    assert [run for run in lexed(language, [code]) if run[0] != "plain"] == expected
+    for pieces in ([code], list(code)):
+        assert [run for run in lexed(language, pieces) if run[0] != "plain"] == expected
 
 
 def test_a_word_is_shown_as_soon_as_it_ends() -> None:

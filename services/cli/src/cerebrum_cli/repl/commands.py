@@ -95,7 +95,7 @@ def parse(text: str, choices: Choices) -> Meaning:
     line = text.strip()
     if not line:
         return Nothing()
-    if "\n" in line or not (found := _COMMAND.fullmatch(line)):
+    if not (found := _COMMAND.fullmatch(line)):
         return Ask(text.replace("::", ":", 1) if text.lstrip().startswith("::") else text)
     typed, argument = found[1], (found[2] or "").strip()
     name = _ALSO.get(typed.lower(), typed.lower())
