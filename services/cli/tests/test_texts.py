@@ -125,7 +125,7 @@ def test_stats_show_breakers_condensation_and_resumes() -> None:
     assert "set aside after 5 failures, tried again in 8 s" in printed(
         reports.stats({"backends": [{**row, "breaker": away}]})
     )
-    assert "unavailable" in printed(reports.stats({"backends": [row]}))
+    assert "unavailable: [no] answer" in printed(reports.stats({"backends": [{**row, "problem": "[no] answer"}]}))
 
 
 @pytest.mark.parametrize("facts", [{}, {"backends": []}, {"uptime": 1.0}, {"condensation": {}}])

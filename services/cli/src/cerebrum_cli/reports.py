@@ -77,7 +77,7 @@ def _backends(rows: list[dict[str, Any]]) -> Table:
         working = row.get("outstanding")
         table.add_row(
             escape(str(row.get("name"))),
-            _breaker(row),
+            escape(_breaker(row)),
             "" if working is None else str(working),
             escape(str(row.get("url", ""))),
         )
@@ -88,7 +88,9 @@ def _breaker(row: dict[str, Any]) -> str:
     breaker = row.get("breaker")
     state = breaker.get("state") if isinstance(breaker, dict) else None
     if not isinstance(breaker, dict) or state == "closed":
-        return "available" if row.get("available", True) else "unavailable"
+        if row.get("available", True):
+            return "available"
+        return f"unavailable: {row['problem']}" if row.get("problem") else "unavailable"
     retry = breaker.get("retry_in")
     when = f", tried again in {retry:.0f} s" if isinstance(retry, int | float) else ""
     words = {"open": "set aside", "half_open": "being tried again"}
