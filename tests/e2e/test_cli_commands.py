@@ -103,6 +103,14 @@ def test_a_failure_in_a_pipe_is_the_exit_code(edge: FakeEdge) -> None:
     assert "The backend went away." in done.stderr
 
 
+def test_a_pipe_that_nobody_reads_any_more_is_no_traceback(edge: FakeEdge) -> None:
+    edge.script = Script(tokens=["word "], then="on")
+    command = f"echo x | {CEREBRUM} --url {edge.url} | head -c 20"
+    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("word word word word ", "")
+    assert edge.left.wait(10), "the server was not left"
+
+
 def test_ask_takes_piped_code_beside_its_prompt(edge: FakeEdge) -> None:
     done = cerebrum(edge, "ask", "make it async", "-l", "python", "--condense", "off", stdin=b"x = 1\n")
     assert (done.returncode, done.stdout) == (0, "ok\n")

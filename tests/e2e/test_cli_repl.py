@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -243,6 +244,17 @@ def test_dumb_terminal_gets_no_escape_sequence(edge: FakeEdge, tmp_path: Path) -
     assert "\x1b" not in terminal.written
 
 
+def test_answers_alone_go_to_a_file(edge: FakeEdge, tmp_path: Path) -> None:
+    edge.script = Script(tokens=["```python\n", "def f():\x1b[31m pass\n```"])
+    with cerebrum_terminal(url=edge.url, home=tmp_path, into=tmp_path / "log") as terminal:
+        terminal.prompt()
+        terminal.child.send("write f\n")
+        assert "tok/s" in terminal.prompt()
+        terminal.press(CTRL_D)
+        assert terminal.end() == 0
+    assert (tmp_path / "log").read_text() == "```python\ndef f():\x1b[31m pass\n```\n"
+
+
 def test_without_colour_nothing_is_coloured(edge: FakeEdge, tmp_path: Path) -> None:
     edge.script = Script(tokens=["```python\ndef f(): pass\n```\n"])
     with cerebrum_terminal(url=edge.url, home=tmp_path, NO_COLOR="1") as terminal:
@@ -252,6 +264,17 @@ def test_without_colour_nothing_is_coloured(edge: FakeEdge, tmp_path: Path) -> N
             terminal.prompt()
     sequences = set(ESCAPES.findall(terminal.written))
     assert not [each for each in sequences if each.endswith("m") and each not in ("\x1b[0m", "\x1b[m")], sequences
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_what_is_no_text_is_refused(edge: FakeEdge, tmp_path: Path, term: str) -> None:
+    with cerebrum_terminal(url=edge.url, home=tmp_path, TERM=term) as terminal:
+        terminal.prompt()
+        os.write(terminal.child.child_fd, b"a\xffb\r")
+        assert "the prompt is not UTF-8 text (at character 1)" in terminal.prompt()
+        terminal.type("text")
+        assert "tok/s" in terminal.prompt()
+    assert edge.prompts == ["text"]
 
 
 def test_wide_characters_are_edited_and_shown_whole(edge: FakeEdge, terminal: Terminal) -> None:

@@ -63,17 +63,23 @@ class Terminal:
 
 @contextlib.contextmanager
 def cerebrum_terminal(
-    *words: str, url: str, home: Path, size: tuple[int, int] = (30, 100), **environment: str
+    *words: str,
+    url: str,
+    home: Path,
+    size: tuple[int, int] = (30, 100),
+    into: Path | None = None,
+    **environment: str,
 ) -> Iterator[Terminal]:
     """Starts it; it is killed at the end if it has not ended.
 
     Args:
         home: where its history is.
         size: lines and columns.
+        into: where standard output goes instead of to the terminal.
     """
     child = pexpect.spawn(
-        console_script("cerebrum"),
-        list(words),
+        "/bin/sh",
+        ["-c", f'exec "$0" "$@"{f" >{into}" if into else ""}', console_script("cerebrum"), *words],
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -85,11 +91,12 @@ def cerebrum_terminal(
         cwd=str(home),
         dimensions=size,
         encoding="utf-8",
+        codec_errors="replace",
         timeout=SECONDS,
     )
     child.delaybeforesend = None
     try:
-        yield Terminal(child, plain=environment.get("TERM") == "dumb")
+        yield Terminal(child, plain=environment.get("TERM") == "dumb" or into is not None)
     finally:
         if child.isalive():
             child.kill(signal.SIGKILL)

@@ -89,6 +89,8 @@ class Session:
                     self._do[name](argument)
         except (EdgeFailure, ConfigurationError) as exc:
             self._fail(str(exc))
+        except BrokenPipeError:
+            raise  # nobody reads any more
         except OSError as exc:
             self._fail(f"{exc.filename or 'this'}: {exc.strerror}")
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -29,6 +30,8 @@ def converse(client: EdgeClient, screen: Screen, *, secret: str | None) -> None:
         os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
         reader = EditorReader(history, colour=screen.able.colour, model_ids=session.model_ids)
     else:
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")  # what is not text is refused when it would be sent
         reader = PlainReader(sys.stdin, sys.stderr)
     session.run(reader)
 
