@@ -141,7 +141,7 @@ def test_bad_input_gets_a_line_and_nothing_is_asked(edge: FakeEdge, terminal: Te
 
 def test_help_stats_models_and_history(edge: FakeEdge, terminal: Terminal) -> None:
     terminal.type(":help")
-    assert ":condense [auto|off]" in terminal.prompt()
+    assert ":condense [auto|off|show]" in terminal.prompt()
     terminal.type(":stats")
     assert "3 prompts, 25.0k→9.5k characters" in terminal.prompt()
     terminal.type(":model")
@@ -158,6 +158,25 @@ def test_help_stats_models_and_history(edge: FakeEdge, terminal: Terminal) -> No
     assert ":stats" not in terminal.prompt()
     terminal.type(":exit")
     assert terminal.end() == 0
+
+
+def test_what_was_left_out_of_the_last_prompt(edge: FakeEdge, terminal: Terminal) -> None:
+    terminal.type(":condense")
+    assert "condensation: auto" in terminal.prompt()
+    terminal.type("shorten")
+    terminal.prompt()
+    edge.condensed = {
+        "condensed": True,
+        "before": 8344,
+        "after": 3131,
+        "elided": [[2, 9]],
+        "text": "a\n# \x1b[8 lines]\n",
+    }
+    terminal.type(":condense show")
+    shown = terminal.prompt()
+    assert "\r\na\r\n# ␛[8 lines]\r\n" in shown
+    assert "condensed 8.3k→3.1k characters · no language detected\r\nelided lines 2-9" in shown
+    assert edge.requests[-1] == {"prompt": "shorten"}
 
 
 def test_saving_writes_the_code_and_overwrites_only_when_told(

@@ -67,7 +67,6 @@ def test_two_colons_ask_what_begins_with_one() -> None:
         (":multi off", Choices()),
         (":condense off", Choices(condense="off")),
         (":condense auto", Choices()),
-        (":condense", Choices()),
         (":lang", Choices()),
         (":tokens", Choices()),
         (":temp", Choices()),
@@ -108,6 +107,8 @@ def test_settings_go_back_to_their_defaults(line: str) -> None:
         (":history 5", "history", "5"),
         (":clear", "clear", ""),
         (":clear history", "clear", "history"),
+        (":condense", "condense", ""),
+        (":condense show", "condense", "show"),
     ],
 )
 def test_commands_that_take_more_than_choices(line: str, name: str, argument: str) -> None:

@@ -120,6 +120,7 @@ def test_stats_show_breakers_condensation_and_resumes() -> None:
     text = printed(reports.stats(STATS))
     for words in ("1h 1m", "12, 1 active, 0 waiting, 61.2 MB", "3 prompts, 25.0k→9.5k characters", "2 streams", "vps"):
         assert words in text
+    assert "1 prompt," in printed(reports.stats({"condensation": {"requests": 1, "before": 9, "after": 5}}))
     away = {"state": "open", "retry_in": 7.6, "failures": 5}
     row = {"name": "gpu", "available": False, "url": "http://x"}
     assert "set aside after 5 failures, tried again in 8 s" in printed(

@@ -22,6 +22,7 @@ class Answer:
     """
 
     prompt: str
+    language: str | None = None
     pieces: list[str] = field(default_factory=list)
     done: dict[str, Any] | None = None
 

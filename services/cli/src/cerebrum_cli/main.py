@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cerebrum_cli import __version__, doctor, reports
-from cerebrum_cli.answer.receipt import receipt, size
+from cerebrum_cli.answer.receipt import receipt
 from cerebrum_cli.asking import Answer, collect_answer, read_standard_input, show_answer
 from cerebrum_cli.client import EdgeClient, EdgeFailure
 from cerebrum_cli.examine import examine
@@ -185,7 +185,7 @@ def condense(
     screen.write(text)
     if screen.able.terminal and not text.endswith("\n"):
         screen.write("\n")
-    for line in _what_was_left_out(answer):
+    for line in reports.left_out(answer):
         screen.say(line)
 
 
@@ -203,20 +203,6 @@ def doctor_command(
         for style, line in doctor.lines(links):
             screen.line(line, _TONES[style])
     raise typer.Exit(0 if doctor.verdict(links) else EXIT_FAILURE)
-
-
-def _what_was_left_out(answer: dict[str, Any]) -> Iterator[str]:
-    before, after = answer.get("before", 0), answer.get("after", 0)
-    if not answer.get("condensed"):
-        yield f"sent as it is ({size(before)} characters): {answer.get('reason') or 'no reason given'}"
-        return
-    took = f" in {answer['ms']:.1f} ms" if isinstance(answer.get("ms"), int | float) else ""
-    language = answer.get("language") or "no language detected"
-    yield f"condensed {size(before)}→{size(after)} characters{took} · {language}"
-    for name in ("kept", "elided"):
-        if ranges := answer.get(name):
-            lines = (f"{first}-{last}" if first != last else str(first) for first, last in ranges)
-            yield f"{name} lines {', '.join(lines)}"
 
 
 def _read(path: Path) -> str:

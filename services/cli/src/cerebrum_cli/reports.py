@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -55,6 +56,21 @@ def stats(facts: dict[str, Any]) -> RenderableType:
     return Group(table, "", _backends(backends))
 
 
+def left_out(answer: dict[str, Any]) -> Iterator[str]:
+    """What a dry run of the condensation did, in lines."""
+    before, after = answer.get("before", 0), answer.get("after", 0)
+    if not answer.get("condensed"):
+        yield f"sent as it is ({size(before)} characters): {answer.get('reason') or 'no reason given'}"
+        return
+    took = f" in {answer['ms']:.1f} ms" if isinstance(answer.get("ms"), int | float) else ""
+    language = answer.get("language") or "no language detected"
+    yield f"condensed {size(before)}→{size(after)} characters{took} · {language}"
+    for name in ("kept", "elided"):
+        if ranges := answer.get(name):
+            lines = (f"{first}-{last}" if first != last else str(first) for first, last in ranges)
+            yield f"{name} lines {', '.join(lines)}"
+
+
 def _counters(facts: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("uptime", duration(facts["uptime"]) if "uptime" in facts else ""),
@@ -65,23 +81,27 @@ def _counters(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if isinstance(condensed, dict):
         before, after = condensed.get("before", 0), condensed.get("after", 0)
         saved = f", {size(before)}→{size(after)} characters" if before else ""
-        rows.append(("condensed", f"{condensed.get('requests', 0)} prompts{saved}"))
+        rows.append(("condensed", f"{_count(condensed.get('requests', 0), 'prompt')}{saved}"))
     if "resumes" in facts:
-        rows.append(("resumed", f"{facts['resumes']} streams"))
+        rows.append(("resumed", _count(facts["resumes"], "stream")))
     return [(name, text) for name, text in rows if text]
 
 
 def _backends(rows: list[dict[str, Any]]) -> Table:
-    table = _table("backend", "state", "in work", last="address")
+    table = _table("backend", "in work", "address", last="state")
     for row in rows:
         working = row.get("outstanding")
         table.add_row(
             escape(str(row.get("name"))),
-            escape(_breaker(row)),
             "" if working is None else str(working),
             escape(str(row.get("url", ""))),
+            escape(_breaker(row)),
         )
     return table
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _breaker(row: dict[str, Any]) -> str:

@@ -76,7 +76,7 @@ HELP: dict[str, tuple[str, str]] = {
     "temp": ("[0-2|auto]", "0 always writes the likeliest; higher varies"),
     "multi": ("[on|off]", "prompts of several lines; a line with . alone sends"),
     "file": ("[PATH|off]", "send a file's text with every prompt"),
-    "condense": ("[auto|off]", "whether the edge may shorten long code"),
+    "condense": ("[auto|off|show]", "whether the edge may shorten long code; show: your last"),
     "save": ("PATH", "write the last answer's code; :save! overwrites"),
     "history": ("[N]", "what you asked"),
     "clear": ("[history]", "clear the screen, or forget what you asked"),
@@ -203,9 +203,9 @@ def _condense(choices: Choices, argument: str) -> Meaning:
         return Change(replace(choices, condense="auto"), "condensation: auto")
     if argument == "off":
         return Change(replace(choices, condense="off"), "condensation: off")
-    if argument:
-        return Refused(f":condense takes auto or off; not {argument[:40]!r}")
-    return Change(choices, f"condensation: {choices.condense}")
+    if argument in ("", "show"):
+        return Do("condense", argument)
+    return Refused(f":condense takes auto or off, or show; not {argument[:40]!r}")
 
 
 def _file(choices: Choices, argument: str) -> Meaning:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cerebrum_cli import __version__, reports
 from cerebrum_cli.answer.languages import language_of_file
+from cerebrum_cli.answer.paint import visible
 from cerebrum_cli.answer.receipt import brief_receipt, receipt, size
 from cerebrum_cli.asking import Answer, show_answer
 from cerebrum_cli.client import EdgeClient, EdgeFailure
@@ -47,6 +48,7 @@ class Session:
             "history": self._show_history,
             "clear": self._clear,
             "stats": self._stats,
+            "condense": self._condense,
         }
         self.failures = 0
 
@@ -121,7 +123,7 @@ class Session:
             "condense": None if choices.condense == "auto" else choices.condense,
         }
         body.update({name: value for name, value in optional.items() if value is not None})
-        answer = self._last = Answer(prompt)
+        answer = self._last = Answer(prompt, language)
         shown_as = painted_as(prompt, choices.language, answer_follows=bool(code))
         with keys_not_shown():
             done = show_answer(self._client, body, self._screen, answer, painted_as=shown_as)
@@ -199,6 +201,18 @@ class Session:
 
     def _stats(self, _: str) -> None:
         self._screen.show(reports.stats(self._client.get("/v1/stats")))
+
+    def _condense(self, what: str) -> None:
+        """What was left out of the last prompt, by asking again without sending it on."""
+        self._screen.say(f"condensation: {self._choices.condense}")
+        if self._last is None:
+            return
+        body = {"prompt": self._last.prompt, "language": self._last.language}
+        answer = self._client.post("/v1/condense", {name: value for name, value in body.items() if value is not None})
+        if what == "show":
+            self._screen.write(visible(str(answer.get("text", ""))).removesuffix("\n") + "\n")
+        for line in reports.left_out(answer):
+            self._screen.say(line)
 
     def _fail(self, reason: str) -> None:
         self.failures += 1
