@@ -44,6 +44,19 @@ def test_it_greets_answers_and_leaves(edge: FakeEdge, tmp_path: Path) -> None:
     assert "\x1b[35mreturn\x1b[0m" in terminal.written
 
 
+def test_ask_in_a_terminal_is_painted_and_leaves_no_sign_of_waiting(edge: FakeEdge, tmp_path: Path) -> None:
+    edge.script = Script(tokens=["return 1\n"])
+    with cerebrum_terminal("ask", "def f():", url=edge.url, home=tmp_path) as terminal:
+        assert terminal.end() == 0
+    assert "\r\x1b[K\x1b[35mreturn\x1b[0m" in terminal.written
+    edge.script = Script(tokens=[], then="silence")
+    with cerebrum_terminal("ask", "x", url=edge.url, home=tmp_path) as terminal:
+        terminal.wait_for("waiting for the first token")
+        terminal.interrupt()
+        assert terminal.end() == 130
+    assert terminal.written.endswith("\r\x1b[K")
+
+
 def test_tokens_are_shown_as_they_come(edge: FakeEdge, terminal: Terminal) -> None:
     edge.script = Script(tokens=["first ", "second"], then="wait")
     terminal.type("tell me something")

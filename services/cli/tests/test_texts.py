@@ -38,7 +38,7 @@ def test_a_conversations_receipt_leaves_out_what_is_as_always() -> None:
 
 
 @pytest.mark.parametrize(
-    "done", [{}, {"done": True}, {"condensed": "yes", "tokens_per_second": None, "language": None}]
+    "done", [{}, {"done": True}, {"condensed": {"before": None}, "tokens_per_second": None, "language": None}]
 )
 def test_receipt_of_an_edge_that_tells_less(done: dict[str, Any]) -> None:
     assert receipt(done).startswith("0 tokens in 0.00 s")

@@ -58,6 +58,7 @@ def show_answer(
                 answer.pieces.append(event["token"])
                 screen.write(painter.feed(event["token"]) if painter else event["token"])
     finally:
+        screen.stop_waiting()
         if painter is not None:
             screen.write(painter.finish())
         # What was cut stays as it came where a program reads it.

@@ -119,7 +119,7 @@ def ask(
 def models(context: typer.Context, url: Url = None, api_key_file: KeyFile = None, as_json: Json = False) -> None:
     """List the models that can answer."""
     with _edge(context, url, api_key_file) as (client, _):
-        rows = client.get("/v1/models").get("models", [])
+        rows = client.get("/v1/models").get("models") or []
     if as_json:
         _print_json({"models": rows})
     else:

@@ -54,7 +54,7 @@ class Screen:
     def write(self, text: str) -> None:
         """A piece of an answer, shown at once."""
         if text:
-            self._stop_waiting()
+            self.stop_waiting()
             self._out.write(text)
             self._out.flush()
 
@@ -67,21 +67,21 @@ class Screen:
 
     def say(self, text: str, tone: Tone = "dim") -> None:
         """A line about what happens, beside the answers."""
-        self._stop_waiting()
+        self.stop_waiting()
         start = _SGR[tone] if self._err_colour else ""
         self._err.write(f"{start}{visible(text)}{RESET if start else ''}\n")
         self._err.flush()
 
     def line(self, text: str, tone: Tone = "plain") -> None:
         """A line of what was asked for."""
-        self._stop_waiting()
+        self.stop_waiting()
         start = _SGR[tone] if self.able.colour else ""
         self._out.write(f"{start}{visible(text)}{RESET if start else ''}\n")
         self._out.flush()
 
     def show(self, what: RenderableType) -> None:
         """A table."""
-        self._stop_waiting()
+        self.stop_waiting()
         # A file has no width that something would have to be cut to.
         console = Console(
             file=self._out,
@@ -102,7 +102,8 @@ class Screen:
             self._out.flush()
         return self.able.moves
 
-    def _stop_waiting(self) -> None:
+    def stop_waiting(self) -> None:
+        """Takes the sign away, where there is one."""
         if self._waiting:
             self._waiting = False
             self._out.write("\r\x1b[K")

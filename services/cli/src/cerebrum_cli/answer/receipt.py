@@ -39,9 +39,10 @@ def _events(done: dict[str, Any]) -> list[str]:
 
 def condensation(facts: object) -> str | None:
     """`condensed 8.3k→3.1k`, or None where nothing was condensed."""
-    if not isinstance(facts, dict) or "before" not in facts or "after" not in facts:
+    if not isinstance(facts, dict):
         return None
-    return f"condensed {size(facts['before'])}→{size(facts['after'])}"
+    before, after = facts.get("before"), facts.get("after")
+    return f"condensed {size(before)}→{size(after)}" if isinstance(before, int) and isinstance(after, int) else None
 
 
 def size(characters: int) -> str:
