@@ -154,7 +154,9 @@ def test_bad_input_gets_a_line_and_nothing_is_asked(edge: FakeEdge, terminal: Te
 
 def test_help_stats_models_and_history(edge: FakeEdge, terminal: Terminal) -> None:
     terminal.type(":help")
-    assert ":condense [auto|off|show]" in terminal.prompt()
+    shown = terminal.prompt()
+    assert ":condense [auto|off|show]" in shown
+    assert max(map(len, shown.splitlines())) <= 80
     terminal.type(":stats")
     assert "3 prompts, 25.0k→9.5k characters" in terminal.prompt()
     terminal.type(":model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ def test_it_lasts_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     assert History(path).entries == ["def f():\n    pass", "日本語 \u2028 \x1b", ":lang go"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@given(st.lists(st.text(), max_size=5))
+def test_any_text_comes_back_as_it_was(entries: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        history = History(Path(folder) / "history")
+        for entry in entries:
+            history.add(entry)
+        assert History(Path(folder) / "history").entries == history.entries
 
 
 def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:

@@ -129,4 +129,6 @@ class EdgeClient:
 
 
 def _explain(error: dict[str, Any]) -> str:
-    return f"{error.get('message')} [{error.get('code')}, request {error.get('request_id')}]"
+    request = error.get("request_id")
+    marks = ", ".join(filter(None, [error.get("code"), f"request {request}" if request else None]))
+    return str(error.get("message")) + (f" [{marks}]" if marks else "")

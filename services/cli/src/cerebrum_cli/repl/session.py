@@ -133,7 +133,7 @@ class Session:
         width = max(len(name) + len(argument) for name, (argument, _) in HELP.items()) + 2
         for name, (argument, purpose) in HELP.items():
             self._screen.line(f"  {f':{name} {argument}':<{width}}  {purpose}")
-        self._screen.line("  Ctrl-C stops an answer, Alt-Enter starts a new line, Ctrl-R searches what you asked.")
+        self._screen.line("  Ctrl-C stops an answer, Alt-Enter starts a new line, Ctrl-R searches history.")
         if chosen := describe(self._choices):
             self._screen.line(f"  Chosen: {chosen}.")
 
