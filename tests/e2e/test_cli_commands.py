@@ -105,9 +105,9 @@ def test_a_failure_in_a_pipe_is_the_exit_code(edge: FakeEdge) -> None:
 
 def test_a_pipe_that_nobody_reads_any_more_is_no_traceback(edge: FakeEdge) -> None:
     edge.script = Script(tokens=["word "], then="on")
-    command = f"echo x | {CEREBRUM} --url {edge.url} | head -c 20"
+    command = f"echo x | {CEREBRUM} --url {edge.url} | head -c 20; exit ${{PIPESTATUS[1]}}"
     done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.stdout, done.stderr) == ("word word word word ", "")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "word word word word ", "")
     assert edge.left.wait(10), "the server was not left"
 
 
@@ -215,11 +215,13 @@ def test_doctor_finds_everything_well(edge: FakeEdge) -> None:
 def test_doctor_names_the_broken_link_and_its_mend(edge: FakeEdge) -> None:
     good = {"name": "a", "url": "http://a", "links": [link(name) for name in ("connect", "health", "key", "model")]}
     bad = {"name": "b", "url": "http://b", "links": [link("connect"), link("health", ok=False, mend="Start it.")]}
+    bad["name"] = "b\x1b[2J"
     edge.doctor = {"backends": [good, bad]}
     done = cerebrum(edge, "doctor")
     assert done.returncode == 1
     assert "BROKEN  backend        health said\n                         Start it.\n" in done.stdout
     assert "-       model          not asked" in done.stdout
+    assert "\nb␛[2J at http://b\n" in done.stdout
     assert json.loads(cerebrum(edge, "doctor", "--json").stdout)["ok"] is False
 
 

@@ -31,12 +31,12 @@ def terminal(edge: FakeEdge, tmp_path: Path) -> Iterator[Terminal]:
 
 
 def test_it_greets_answers_and_leaves(edge: FakeEdge, tmp_path: Path) -> None:
-    edge.script = Script(tokens=["return", " 1\n"], done={"condensed": {"before": 8344, "after": 3131}, "resumed": 1})
+    edge.script = Script(tokens=["return", " x"], done={"condensed": {"before": 8344, "after": 3131}, "resumed": 1})
     with cerebrum_terminal(url=edge.url, home=tmp_path) as terminal:
         assert f"{edge.url} · :help lists commands, Ctrl-D leaves" in terminal.prompt()
         terminal.type("def f():")
         shown = terminal.prompt()
-        assert "\rreturn 1\r\n2 tokens" in shown
+        assert "\rreturn x\r\n2 tokens" in shown
         assert "2 tokens · 8.0 tok/s · tiny · python · condensed 8.3k→3.1k · resumed 1x" in shown
         terminal.press(CTRL_D)
         assert terminal.end() == 0

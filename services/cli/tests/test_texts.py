@@ -134,10 +134,11 @@ def test_stats_of_an_edge_that_tells_less(facts: dict[str, Any]) -> None:
     printed(reports.stats(facts))
 
 
-def test_markup_in_names_is_shown_as_it_is() -> None:
+def test_markup_and_escape_sequences_in_names_are_shown_as_they_are() -> None:
     rows: list[dict[str, Any]] = [{"id": "[red]x[/red]", "languages": ["[bold]"]}, {"id": "y"}]
     assert "[red]x[/red]" in printed(reports.models(rows))
     assert "[bold]" in printed(reports.models(rows))
+    assert "␛]0;x␇" in printed(reports.models([{"id": "\x1b]0;x\x07"}]))
 
 
 def test_services_with_and_without_a_backend() -> None:

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from cerebrum_cli.answer.paint import visible
 from cerebrum_cli.answer.receipt import size
 
 
@@ -20,13 +21,13 @@ def services(facts: dict[str, Any]) -> Table:
     """
     table = _table("service", "status", "release", "uptime", last="details")
     health, stats, backend = facts["health"], facts["stats"], facts["backend"]
-    table.add_row("edge", *_health(health), escape(health.get("problem") or "") or _load(stats))
+    table.add_row("edge", *_health(health), _cell(health.get("problem") or "") or _load(stats))
     if "health" in backend:
         remote = backend["health"]
-        details = escape(remote.get("problem") or "") or f"{backend.get('round_trip_ms', '?')} ms away"
-        table.add_row(f"inference ({escape(str(backend.get('backend')))})", *_health(remote), details)
+        details = _cell(remote.get("problem") or "") or f"{backend.get('round_trip_ms', '?')} ms away"
+        table.add_row(f"inference ({_cell(backend.get('backend'))})", *_health(remote), details)
     else:
-        table.add_row("inference", "unreachable", "", "", escape(str(backend.get("problem"))))
+        table.add_row("inference", "unreachable", "", "", _cell(backend.get("problem")))
     return table
 
 
@@ -35,10 +36,10 @@ def models(rows: list[dict[str, Any]], *, chosen: str | None = None) -> Table:
     for row in rows:
         name = str(row.get("id"))
         table.add_row(
-            f"{escape(name)} (chosen)" if name == chosen else escape(name),
+            f"{_cell(name)} (chosen)" if name == chosen else _cell(name),
             "yes" if row.get("loaded") else "on demand",
             str(row.get("context", "")),
-            escape(", ".join(row.get("languages") or ())) or "any",
+            _cell(", ".join(row.get("languages") or ())) or "any",
         )
     return table
 
@@ -92,10 +93,10 @@ def _backends(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         working = row.get("outstanding")
         table.add_row(
-            escape(str(row.get("name"))),
+            _cell(row.get("name")),
             "" if working is None else str(working),
-            escape(str(row.get("url", ""))),
-            escape(_breaker(row)),
+            _cell(row.get("url", "")),
+            _cell(_breaker(row)),
         )
     return table
 
@@ -120,8 +121,8 @@ def _breaker(row: dict[str, Any]) -> str:
 def _health(health: dict[str, Any]) -> tuple[str, str, str]:
     uptime = health.get("uptime")
     return (
-        str(health.get("status", "unknown")),
-        str(health.get("release", "")),
+        _cell(health.get("status", "unknown")),
+        _cell(health.get("release", "")),
         duration(uptime) if isinstance(uptime, int | float) else "",
     )
 
@@ -133,6 +134,11 @@ def _load(stats: dict[str, Any]) -> str:
         if field in stats
     ]
     return ", ".join(parts)
+
+
+def _cell(what: object) -> str:
+    """Another program's words: neither markup nor anything that a terminal obeys."""
+    return escape(visible(str(what)))
 
 
 def _table(*columns: str, last: str) -> Table:
