@@ -15,6 +15,8 @@ import pytest
 from support.fake_upstream import CLOSE_DELIMITED, fake_upstream, token
 from support.process import console_script
 from support.system import LONG_CONTEXT, System
+from support.terminal import cerebrum_terminal
+from support.waiting import eventually
 
 CEREBRUM = console_script("cerebrum")
 
@@ -113,3 +115,47 @@ def test_key_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     done = cerebrum("status", "--api-key-file", str(tmp_path / "none"), url="http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr == f"cerebrum: {tmp_path / 'none'}: No such file or directory\n"
+
+
+def test_interrupt_in_a_conversation_frees_the_backends_slot(system: System, tmp_path: Path) -> None:
+    with cerebrum_terminal(url=system.edge.url, home=tmp_path) as terminal:
+        terminal.prompt()
+        for line in (f":tokens {LONG_CONTEXT}", ":temp 0"):
+            terminal.type(line)
+            terminal.prompt()
+        terminal.type("def f():")
+        eventually(lambda: system.slots_busy() == 1, "the slot works")
+        terminal.interrupt()
+        assert "stopped" in terminal.prompt()
+        eventually(lambda: system.slots_busy() == 0, "the slot is free")
+        terminal.type(":tokens 4")
+        terminal.prompt()
+        terminal.type("def f():")
+        assert "4 tokens" in terminal.prompt()
+
+
+def test_conversation_outlives_an_edge_that_is_killed(own_system: System, tmp_path: Path) -> None:
+    with cerebrum_terminal(url=own_system.edge.url, home=tmp_path) as terminal:
+        terminal.prompt()
+        terminal.type(f":tokens {LONG_CONTEXT}")
+        terminal.prompt()
+        terminal.type("def f():")
+        eventually(lambda: own_system.slots_busy() == 1, "the slot works")
+        own_system.edge.process.kill()
+        assert "broke" in terminal.prompt()
+        terminal.press("\x04")
+        assert terminal.end() == 0
+
+
+def test_doctor_finds_every_link_of_a_running_system_well(system: System) -> None:
+    done = cerebrum("doctor", url=system.edge.url)
+    assert done.returncode == 0, done.stdout
+    assert "BROKEN" not in done.stdout
+
+
+def test_doctor_sees_that_the_backend_is_gone(own_system: System) -> None:
+    own_system.inference.process.kill()
+    own_system.inference.process.wait()
+    done = cerebrum("doctor", url=own_system.edge.url)
+    assert done.returncode == 1
+    assert "BROKEN" in done.stdout

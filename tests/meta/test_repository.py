@@ -15,6 +15,7 @@ PACKAGES = {"kit", "edge", "inference", "cli"}
 # Parts that decide and do no I/O: they see `now` and events, and nothing of the outside.
 GUARDING = ["admission", "aside", "balance", "breaker", "ranges", "retry"]
 SCHEDULING = ["contention", "lookup", "output", "pacing", "plan", "prefix", "queueing", "rates"]
+ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
 PURE = [
     "services/kit/src/cerebrum_kit/sse.py",
     "services/kit/src/cerebrum_kit/errors.py",
@@ -23,6 +24,8 @@ PURE = [
     *(f"services/edge/src/cerebrum_edge/guard/{name}.py" for name in GUARDING),
     "services/edge/src/cerebrum_edge/relay/native.py",
     "services/edge/src/cerebrum_edge/relay/verdict.py",
+    *(f"services/cli/src/cerebrum_cli/answer/{name}.py" for name in ANSWER),
+    *(f"services/cli/src/cerebrum_cli/{name}.py" for name in ("doctor", "prompt", "reports", "repl/commands")),
     "services/inference/src/cerebrum_inference/residency.py",
     "services/inference/src/cerebrum_inference/grammar/schema.py",
     "services/inference/src/cerebrum_inference/grammar/tools.py",

@@ -1,154 +1,232 @@
-"""`cerebrum`: ask for a completion and see its tokens come; see how the edge is."""
+"""`cerebrum`: a conversation in the terminal; one question; how the edge is, what it sends, which link is broken."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from cerebrum_cli import __version__
+from cerebrum_cli import __version__, doctor, reports
+from cerebrum_cli.answer.receipt import receipt
+from cerebrum_cli.asking import Answer, collect_answer, read_standard_input, show_answer
 from cerebrum_cli.client import EdgeClient, EdgeFailure
-from cerebrum_cli.settings import target
+from cerebrum_cli.examine import examine
+from cerebrum_cli.prompt import compose, painted_as
+from cerebrum_cli.repl.commands import MOST_TOKENS
+from cerebrum_cli.screen import Tone, is_terminal, standard_screen
+from cerebrum_cli.settings import Target, target
 from cerebrum_kit.errors import ConfigurationError
 
+_TONES: dict[doctor.LineStyle, Tone] = {
+    "heading": "strong",
+    "ok": "plain",
+    "broken": "bad",
+    "unknown": "dim",
+    "mend": "plain",
+}
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Url = Annotated[str | None, typer.Option("--url", help="The edge; also CEREBRUM_URL. Default http://127.0.0.1:7000.")]
 KeyFile = Annotated[
     Path | None, typer.Option("--api-key-file", help="A file with the edge's key; also CEREBRUM_API_KEY_FILE.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Language = Annotated[str | None, typer.Option("--language", "-l", help="Detected when not given.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What stands before the subcommand, and counts where the subcommand does not say otherwise."""
+
+    url: str | None
+    api_key_file: Path | None
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    """Cerebrum in the terminal."""
+def root(
+    context: typer.Context,
+    url: Url = None,
+    api_key_file: KeyFile = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Cerebrum in the terminal. Without a command: a conversation; from a pipe, what comes is one prompt."""
     if version:
         sys.stdout.write(f"cerebrum {__version__}\n")
         raise typer.Exit
+    context.obj = Given(url, api_key_file)
+    if context.invoked_subcommand is not None:
+        return
+    # The editor is loaded for conversations only: on a small machine that takes a while.
+    from cerebrum_cli.repl.start import converse, obey_pipe
+
+    with _edge(context, None, None) as (client, to):
+        if is_terminal(sys.stdin):
+            converse(client, standard_screen(), secret=to.key)
+        elif not obey_pipe(client, standard_screen()):
+            raise typer.Exit(EXIT_FAILURE)
 
 
 @app.command()
 def ask(
+    context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="The prompt; `-` reads it from standard input.")],
-    language: Annotated[str | None, typer.Option("--language", "-l", help="Detected when not given.")] = None,
+    language: Language = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Chosen by language when not given.")] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", "-n", min=1)] = 256,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", "-n", min=1, max=MOST_TOKENS)] = 256,
     temperature: Annotated[float | None, typer.Option("--temperature", "-t", min=0, max=2)] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0)] = None,
+    condense: Annotated[
+        Literal["auto", "off"], typer.Option("--condense", help="Whether the edge may shorten a long prompt.")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer and its cost as JSON.")] = False,
     url: Url = None,
     api_key_file: KeyFile = None,
 ) -> None:
-    """Stream a completion of PROMPT to standard output; what it cost goes to standard error."""
-    text = sys.stdin.read() if prompt == "-" else prompt
+    """Stream a completion of PROMPT to standard output; what it cost goes to standard error.
+
+    What is piped in is the code that PROMPT is about: `cerebrum ask 'refactor to async' < client.py`.
+    """
+    code = "" if is_terminal(sys.stdin) and prompt != "-" else read_standard_input()
+    text = code if prompt == "-" else compose(prompt, code, language)
     body: dict[str, Any] = {"prompt": text, "max_tokens": max_tokens}
-    optional = {"language": language, "model": model, "temperature": temperature, "seed": seed}
+    optional = {
+        "language": language,
+        "model": model,
+        "temperature": temperature,
+        "seed": seed,
+        "condense": None if condense == "auto" else condense,
+    }
     body.update({name: value for name, value in optional.items() if value is not None})
-    client = EdgeClient(target(url, api_key_file))
-    try:
-        for event in client.stream(body):
-            if event.get("done"):
-                sys.stdout.write("\n")
-                sys.stdout.flush()
-                Console(stderr=True, soft_wrap=True).print(_receipt(event), style="dim", highlight=False, markup=False)
-            else:
-                sys.stdout.write(event["token"])
-                sys.stdout.flush()
-    finally:
-        client.close()
+    with _edge(context, url, api_key_file) as (client, _):
+        if as_json:
+            _print_json(collect_answer(client, body))
+        else:
+            shown_as = painted_as(text, language, answer_follows=text not in (prompt, code))
+            screen = standard_screen()
+            screen.say(receipt(show_answer(client, body, screen, Answer(text), painted_as=shown_as)))
 
 
 @app.command()
-def status(
-    url: Url = None,
-    api_key_file: KeyFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def models(context: typer.Context, url: Url = None, api_key_file: KeyFile = None, as_json: Json = False) -> None:
+    """List the models that can answer."""
+    with _edge(context, url, api_key_file) as (client, _):
+        rows = client.get("/v1/models").get("models") or []
+    if as_json:
+        _print_json({"models": rows})
+    else:
+        standard_screen().show(reports.models(rows))
+
+
+@app.command()
+def stats(context: typer.Context, url: Url = None, api_key_file: KeyFile = None, as_json: Json = False) -> None:
+    """Show what the edge has done, and how its backends are."""
+    with _edge(context, url, api_key_file) as (client, _):
+        facts = client.get("/v1/stats")
+    if as_json:
+        _print_json(facts)
+    else:
+        standard_screen().show(reports.stats(facts))
+
+
+@app.command()
+def status(context: typer.Context, url: Url = None, api_key_file: KeyFile = None, as_json: Json = False) -> None:
     """Show the edge, its backend and the models. Exits with 1 unless both are ready."""
-    client = EdgeClient(target(url, api_key_file))
-    try:
+    with _edge(context, url, api_key_file) as (client, _):
         facts: dict[str, Any] = {"health": client.get("/health"), "stats": client.get("/v1/stats")}
         for name, path in (("backend", "/v1/vps/health"), ("models", "/v1/models")):
             try:
                 facts[name] = client.get(path)
             except EdgeFailure as exc:
                 facts[name] = {"problem": str(exc)}
-    finally:
-        client.close()
     if as_json:
-        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+        _print_json(facts)
     else:
-        console = Console()
-        console.print(_services(facts))
+        screen = standard_screen()
+        screen.show(reports.services(facts))
         if "models" in facts["models"]:
-            console.print(_models(facts["models"]["models"]))
-    healthy = facts["health"]["status"] == "ok" and facts["backend"].get("health", {}).get("status") == "ok"
+            screen.show(reports.models(facts["models"]["models"]))
+    healthy = facts["health"].get("status") == "ok" and facts["backend"].get("health", {}).get("status") == "ok"
     raise typer.Exit(0 if healthy else EXIT_FAILURE)
 
 
-def _receipt(done: dict[str, Any]) -> str:
-    rate = done.get("tokens_per_second") or 0
-    return (
-        f"{done['total_tokens']} tokens in {done['inference_time']:.2f} s ({rate:.1f} tokens/s) · {done['model']} · "
-        f"{done.get('language') or 'no language detected'} · {done['finish_reason']}"
-    )
+@app.command()
+def condense(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(help="The code, or a whole prompt; `-` reads standard input.")],
+    instruction: Annotated[
+        str | None, typer.Option("--instruction", "-i", help="What is asked of the code; FILE is then the code alone.")
+    ] = None,
+    language: Language = None,
+    budget: Annotated[int | None, typer.Option("--budget", "-b", min=1, help="Characters that may be left.")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    api_key_file: KeyFile = None,
+) -> None:
+    """Show what the edge would send for FILE: the text on standard output, what was left out on standard error."""
+    body: dict[str, Any] = {"prompt": read_standard_input() if file == "-" else _read(Path(file))}
+    optional = {"instruction": instruction, "language": language, "budget": budget}
+    body.update({name: value for name, value in optional.items() if value is not None})
+    with _edge(context, url, api_key_file) as (client, _):
+        answer = client.post("/v1/condense", body)
+    if as_json:
+        _print_json(answer)
+        return
+    text = str(answer.get("text", ""))
+    screen = standard_screen()
+    screen.write(text)
+    if screen.able.terminal and not text.endswith("\n"):
+        screen.write("\n")
+    for line in reports.left_out(answer):
+        screen.say(line)
 
 
-def _services(facts: dict[str, Any]) -> Table:
-    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
-    for column in ("service", "status", "release", "uptime"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("details", overflow="fold")
-    health, stats, backend = facts["health"], facts["stats"], facts["backend"]
-    table.add_row(
-        "edge",
-        health["status"],
-        health["release"],
-        _duration(health["uptime"]),
-        escape(health["problem"] or "")
-        or f"{stats['requests_active']} active, {stats['requests_waiting']} waiting, {stats['memory_mb']} MB",
-    )
-    if "health" in backend:
-        remote = backend["health"]
-        table.add_row(
-            f"inference ({backend['backend']})",
-            remote["status"],
-            remote["release"],
-            _duration(remote["uptime"]),
-            escape(remote["problem"] or "") or f"{backend['round_trip_ms']} ms away",
-        )
+@app.command("doctor")
+def doctor_command(
+    context: typer.Context, url: Url = None, api_key_file: KeyFile = None, as_json: Json = False
+) -> None:
+    """Try each link from here to the model; say which is broken and how to mend it. Exits with 1 if one is."""
+    with _edge(context, url, api_key_file) as (client, _):
+        links = examine(client)
+    if as_json:
+        _print_json(doctor.as_json(links))
     else:
-        table.add_row("inference", "unreachable", "", "", escape(backend["problem"]))
-    return table
+        screen = standard_screen()
+        for style, line in doctor.lines(links):
+            screen.line(line, _TONES[style])
+    raise typer.Exit(0 if doctor.verdict(links) else EXIT_FAILURE)
 
 
-def _models(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("model", "loaded", "context", "languages"):
-        table.add_column(column)
-    for row in rows:
-        table.add_row(
-            row["id"],
-            "yes" if row["loaded"] else "on demand",
-            str(row["context"]),
-            ", ".join(row["languages"]) or "any",
-        )
-    return table
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigurationError(f"{path}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError(f"{path} is not UTF-8 text (at byte {exc.start})") from exc
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    return f"{days}d {hours}h" if days else f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
+def _print_json(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what, indent=2) + "\n")
+
+
+@contextmanager
+def _edge(context: typer.Context, url: str | None, api_key_file: Path | None) -> Iterator[tuple[EdgeClient, Target]]:
+    given: Given = context.obj
+    to = target(url or given.url, api_key_file or given.api_key_file)
+    client = EdgeClient(to)
+    try:
+        yield client, to
+    finally:
+        client.close()
 
 
 def main() -> None:

@@ -36,5 +36,11 @@ def target(url: str | None, api_key_file: Path | None) -> Target:
         raise ConfigurationError(f"{address!r} is not an edge's address: {exc}") from exc
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConfigurationError(f"{address!r} is not an edge's address; write http://HOST:PORT")
+    if parsed.userinfo:
+        # Addresses are shown and logged; the edge takes keys, not names with passwords.
+        raise ConfigurationError(
+            f"the edge's address must not hold a name or a password; write {parsed.scheme}://{parsed.netloc.decode()} "
+            "and give the key by --api-key-file"
+        )
     # With and without /v1: people paste the address that their editor wants.
     return Target(address.removesuffix("/v1"), read_plain_key(file) if file else None)

@@ -1,0 +1,1 @@
+"""The conversation in the terminal, and the same commands from a pipe."""
