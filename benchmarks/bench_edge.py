@@ -69,8 +69,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, default=0, help="the backend's, for peers that must be told")
     parser.add_argument("--setting", type=setting, action="append", default=[], help="the edge's: NAME=value")
-    parser.add_argument("--quiet-wait", type=float, default=20.0, help="seconds to wait for a quiet one, per sample")
-    parser.add_argument("--attempts", type=int, default=3, help="how often an unquiet sample is taken at most")
+    parser.add_argument("--quiet-wait", type=float, default=10.0, help="seconds to wait for a quiet one, per sample")
+    parser.add_argument("--attempts", type=int, default=2, help="how often an unquiet sample is taken at most")
     parser.add_argument("--quick", action="store_true", help="one round, few requests: does it work")
     options = parser.parse_args()
     if options.peer and not options.port:

@@ -120,7 +120,7 @@ def rate_ratio(target: Times, direct: Times) -> float:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The lines that have a value, for people."""
     heads = ("figure", "api", "system", "value", "unit", "bar", "met", "median ms", "direct", "CPU ms")
-    lines = [heads]
+    lines: list[tuple[str, ...]] = [heads]
     for row in rows:
         met = row.get("met")
         cells = (

@@ -89,6 +89,10 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._end()
 
+    @property
+    def reusable(self) -> bool:
+        return self._transport is not None and not self._answer.last
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
@@ -114,7 +118,7 @@ async def connect(job: Job) -> Connection:
 
 
 async def measure(job: Job) -> Result:
-    """Runs a job. A server that closes a connection gets a new one for the next request."""
+    """Runs a job. A server that closes a connection gets a new one with the next request."""
     request = job.request.encode("latin-1")
     connections = [await connect(job) for _ in range(job.lanes)]
     answers: list[Answer] = []
@@ -124,11 +128,10 @@ async def measure(job: Job) -> Result:
         nonlocal left
         while left > 0:
             left -= 1
-            answer = await connections[at].exchange(request)
-            answers.append(answer)
-            if answer.ended is None:
+            if not connections[at].reusable:
                 connections[at].close()
                 connections[at] = await connect(job)
+            answers.append(await connections[at].exchange(request))
 
     try:
         for one in connections:
@@ -175,9 +178,8 @@ class ClientProcess:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(JOB_SECONDS)
+        with self._process:  # closes its input, which ends it
+            pass
 
     @property
     def pid(self) -> int:

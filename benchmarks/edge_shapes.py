@@ -160,14 +160,14 @@ def _openai_events(ask: Ask) -> list[bytes]:
     if ask.usage:
         head["usage"] = None
 
-    def event(content: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
-        choice = {"index": 0, **content, "logprobs": None, **more, "finish_reason": reason}
+    def event(content: dict[str, Any], reason: str | None = None) -> bytes:
+        choice = {"index": 0, **content, "logprobs": None, "finish_reason": reason}
         return _event({**head, "choices": [choice]})
 
     found = [event({"delta": {"role": "assistant", "content": ""}})] if chat else []
     for at in range(ask.tokens):
         ids = {"tokens": [at]} if ask.ids else {}
-        found.append(event({"delta": {"content": word(at)}} if chat else {"text": word(at)}, **ids))
+        found.append(event(({"delta": {"content": word(at)}} if chat else {"text": word(at)}) | ids))
     found.append(event({"delta": {}} if chat else {"text": ""}, "length"))
     if ask.usage:
         found.append(_event({**head, "choices": [], "usage": _usage(ask), "timings": _TIMINGS}))

@@ -32,7 +32,7 @@ DIRECT: dict[Api, tuple[str, str]] = {
     "chat": ("/v1/chat/completions", "/v1/chat/completions"),
 }
 EDGE = {**DIRECT, "native": ("/v1/complete", "/v1/complete/stream")}
-PEER = {api: DIRECT[api] for api in ("completions", "chat")}
+PEER: dict[Api, tuple[str, str]] = {api: DIRECT[api] for api in APIS[1:]}
 # As many in work as the benchmark has streams at a time: what is measured is the relay and not its queue.
 LIMITS = {"MAX_INFLIGHT": "8", "MAX_QUEUE": "16"}
 LITELLM_PATH = "/health/liveliness"
@@ -142,7 +142,7 @@ def listening(port: int) -> tuple[int, ...]:
     owners = {
         one.pid
         for one in psutil.net_connections("tcp")
-        if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid
+        if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid
     }
     return tuple(dict.fromkeys(pid for owner in sorted(owners) for pid in tree(owner)))
 

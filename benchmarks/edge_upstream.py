@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 
 from benchmarks.edge_shapes import (
@@ -89,7 +90,7 @@ async def main() -> None:
     over = asyncio.Event()
 
     def read() -> None:
-        if not sys.stdin.buffer.read1(4096):
+        if not os.read(sys.stdin.fileno(), 4096):
             over.set()
 
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), read)

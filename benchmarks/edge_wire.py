@@ -52,12 +52,14 @@ class Answer:
         asked: when its request was sent.
         first: when its first event, or the first byte of a body that is no stream, had come.
         ended: when it was whole; None until then.
+        last: the server closes the connection behind it.
     """
 
     def __init__(self, asked: float) -> None:
         self.asked = asked
         self.first: float | None = None
         self.ended: float | None = None
+        self.last = False
         self._parts: list[bytes] = []
         self._begun = False
         self._left: int | None = None
@@ -76,7 +78,9 @@ class Answer:
             if not found:
                 return False
             self._begun = True
-            self._events = b"text/event-stream" in head.lower()
+            head = head.lower()
+            self._events = b"text/event-stream" in head
+            self.last = b"\r\nconnection: close" in head
             self._left = None if _CHUNKED.search(head) else content_length(head) or 0
             # An empty body in chunks is its end alone, which then follows the head's empty line.
             self._tail = b"\r\n"

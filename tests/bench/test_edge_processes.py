@@ -117,7 +117,7 @@ def cut(connection: Any) -> None:
 
 
 def refuse(connection: Any) -> None:
-    connection.sendall(b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy")
+    connection.sendall(b"HTTP/1.1 503 Busy\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbusy")
 
 
 @pytest.mark.parametrize(("behaviour", "word", "code"), [(cut, "end", 200), (refuse, "busy", 503)])
