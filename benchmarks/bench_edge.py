@@ -124,13 +124,13 @@ def measure(options: argparse.Namespace) -> Bench:
         if taken:
             starts(bench, "edge", taken)
         if options.litellm:
-            command = options.litellm / "bin/litellm" if options.litellm.is_dir() else options.litellm
-            if command.is_file():
-                peer, started = stack.enter_context(edge_targets.litellm(command, direct))
+            try:
+                peer, started = stack.enter_context(edge_targets.litellm(options.litellm, direct))
+            except (OSError, RuntimeError) as exc:
+                report("peer_missing", system="litellm", reason=str(exc)[-400:])
+            else:
                 bench.targets.append(peer)
                 starts(bench, peer.name, [(peer, started)])
-            else:
-                report("peer_missing", system="litellm", reason=f"there is no {command}")
         bench.targets += options.peer
         resident(bench, "rss_start")
         chosen = [

@@ -103,15 +103,27 @@ def edge(upstream: Target, settings: Mapping[str, str]) -> Iterator[tuple[Target
 
 
 @contextlib.contextmanager
-def litellm(command: Path, upstream: Target) -> Iterator[tuple[Target, Started]]:
-    """LiteLLM's proxy with one worker and no database."""
+def litellm(path: Path, upstream: Target) -> Iterator[tuple[Target, Started]]:
+    """LiteLLM's proxy with one worker and no database.
+
+    Args:
+        path: a venv that has it, or its command.
+
+    Raises:
+        OSError, RuntimeError: it is not there, or does not start.
+    """
+    command = path / "bin/litellm" if path.is_dir() else path
     url = f"http://127.0.0.1:{upstream.port}/v1"
     models = [
         {"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_base": url, "api_key": "sk-bench"}}
         for name in (MODEL, PACED)
     ]
-    # What would fetch from the network at each start, or ask a database, is off.
-    environment = {"LITELLM_TELEMETRY": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*"}
+    environment = {
+        "LITELLM_TELEMETRY": "False",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it is fetched from the network at each start
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # on loopback, as the edge without keys
+        "NO_PROXY": "*",
+    }
     with tempfile.TemporaryDirectory(prefix="cerebrum-bench-") as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(json.dumps({"model_list": models}), encoding="utf-8")  # JSON is YAML too
