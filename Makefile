@@ -10,7 +10,7 @@ CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-unit test-roles lint bench bench-inference dev docs lock train
+.PHONY: help venv up down status test test-unit test-roles lint bench-edge bench-inference dev docs lock train
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,8 @@ test-roles: venv ## molecule: the shipped site.yml on fresh Debian hosts (root)
 lint: venv ## ruff, mypy --strict, ansible-lint (production)
 	@scripts/lint.sh
 
-bench: venv ## measures what the edge adds to the backend, in one run, as JSON lines
-	@.venv/bin/python benchmarks/bench_edge.py
+bench-edge: venv ## what the edge adds, beside other gateways: LITELLM=venv, PEER="name=http://host:port", ARGS="--quick"
+	@.venv/bin/python benchmarks/bench_edge.py $(if $(LITELLM),--litellm "$(LITELLM)") $(foreach peer,$(PEER),--peer "$(peer)") $(ARGS)
 
 bench-inference: venv ## the inference service beside other servers: LLAMA_SERVER=path or BUILD_PEER=1, ARGS="--quick"
 	@.venv/bin/python benchmarks/bench_inference.py $(if $(BUILD_PEER),--build-peer) $(ARGS)

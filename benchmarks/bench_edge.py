@@ -1,154 +1,161 @@
-"""What the edge adds to its backend, and how both answer while every slot generates.
+"""The edge beside its backend and beside other gateways, in one run and in turns, as JSON lines.
 
-usage: make bench        (or: python benchmarks/bench_edge.py [--rounds 5] [--requests 20])
+usage: make bench-edge [LITELLM=venv] [PEER="name=http://host:port"] [ARGS="--quick --only stream,together"]
 
-Starts both services as processes with the shipped model and measures, in one run and in turns, the same request sent to
-the inference service itself (the peer) and through the edge. One JSON line per figure; ratios are the ones to compare
-between machines, since single times move with whatever else a machine does.
+A backend without a model answers at once, so that what is measured is the way through; docs/performance.md says what
+each figure means. Ends with 1 where the edge gave a wrong answer.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import json
 import os
 import platform
+import re
+import signal
 import statistics
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import httpx
+from benchmarks import edge_figures, edge_system, edge_targets
+from benchmarks.edge_bars import table
+from benchmarks.edge_client import ClientProcess
+from benchmarks.edge_figures import Bench
+from benchmarks.edge_targets import Started, Target
+from benchmarks.figures import report
+from benchmarks.quiet import wait_until_quiet
 
-from support.raw import RawClient, request
-from support.system import LONG_CONTEXT, System, running_system
-
-TOKENS = 100
-
-
-def report(figure: str, **values: object) -> None:
-    print(json.dumps({"figure": figure, **values}), flush=True)
-
-
-def quantile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+RELAYED = tuple(load.name for load in edge_figures.loads(1, 1, 1))
+FIGURES = ("ready", *RELAYED, "soak", "system")
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Milliseconds."""
-    started = time.perf_counter()
-    call()
-    return (time.perf_counter() - started) * 1000
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def figures(text: str) -> tuple[str, ...]:
+        chosen = tuple(name for name in text.split(",") if name)
+        unknown = [name for name in chosen if name not in FIGURES]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: known are {', '.join(FIGURES)}")
+        return chosen
+
+    def peer(text: str) -> Target:
+        try:
+            return edge_targets.named(text)
+        except ValueError as exc:
+            raise argparse.ArgumentTypeError(str(exc)) from None
+
+    def setting(text: str) -> tuple[str, str]:
+        name, found, value = text.partition("=")
+        if not found or not re.fullmatch(r"[A-Z][A-Z_]*", name):
+            raise argparse.ArgumentTypeError(f"{text!r}: write NAME=value, without CEREBRUM_EDGE_")
+        return name, value
+
+    parser.add_argument("--only", type=figures, default=FIGURES, help="figures, between commas")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--requests", type=int, default=50, help="one after the other, in a sample")
+    parser.add_argument("--streams", type=int, default=80, help="of eight at a time, in a sample")
+    parser.add_argument("--paced", type=int, default=24, help="the same, of the paced backend")
+    parser.add_argument("--soak", type=int, default=10_000, metavar="STREAMS")
+    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--litellm", type=Path, metavar="PATH", help="a venv that has LiteLLM's proxy, or its command")
+    parser.add_argument(
+        "--peer", type=peer, action="append", default=[], help="name=http://host:port, that runs already"
+    )
+    parser.add_argument("--port", type=int, default=0, help="the backend's, for peers that must be told")
+    parser.add_argument("--setting", type=setting, action="append", default=[], help="the edge's: NAME=value")
+    parser.add_argument("--quiet-wait", type=float, default=10.0, help="seconds to wait for a quiet one, per sample")
+    parser.add_argument("--attempts", type=int, default=2, help="how often an unquiet sample is taken at most")
+    parser.add_argument("--quick", action="store_true", help="one round, few requests: does it work")
+    options = parser.parse_args()
+    if options.peer and not options.port:
+        parser.error("--peer: give the backend a port (--port 9950) and point the peer at http://127.0.0.1:9950/v1")
+    if options.quick:
+        options.rounds, options.attempts, options.quiet_wait, options.starts = 1, 1, 1.0, 1
+        options.requests, options.streams, options.paced, options.soak = 10, 16, 8, min(options.soak, 1000)
+    return options
 
 
-def post(client: httpx.Client, url: str, tokens: int, *, stream: bool, key: str) -> None:
-    body = {"prompt": "def fibonacci(n):", "max_tokens": tokens, "temperature": 0}
-    headers = {"x-api-key": key}
-    if not stream:
-        client.post(url, json=body, headers=headers).raise_for_status()
-        return
-    with client.stream("POST", url, json=body, headers=headers) as response:
-        response.raise_for_status()
-        last = b""
-        for chunk in response.iter_bytes():
-            last = chunk
-    assert b'"done":true' in last
+def machine() -> None:
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    report(
+        "machine",
+        cpu=found.group(1) if found else platform.processor(),
+        cpus=len(os.sched_getaffinity(0)),
+        arch=platform.machine(),
+        python=platform.python_version(),
+        load=round(os.getloadavg()[0], 2),
+    )
 
 
-def added(system: System, rounds: int, requests: int) -> None:
-    """The same work with and without the edge, in turns."""
-    for name, tokens, stream, peer, path in (
-        ("json_1_token", 1, False, "/v1/inference", "/v1/complete"),
-        (f"stream_{TOKENS}_tokens", TOKENS, True, "/v1/inference/stream", "/v1/complete/stream"),
-    ):
-        direct: list[float] = []
-        edge: list[float] = []
-        with httpx.Client(timeout=60, trust_env=False) as client:
-            for _ in range(rounds):
-                for times, url in ((direct, system.inference.url + peer), (edge, system.edge.url + path)):
-                    send = functools.partial(post, client, url, tokens, stream=stream, key=system.key)
-                    times += [timed(send) for _ in range(requests)]
-        report(
-            name,
-            direct_ms_median=round(statistics.median(direct), 2),
-            edge_ms_median=round(statistics.median(edge), 2),
-            added_ms_median=round(statistics.median(edge) - statistics.median(direct), 2),
-            ratio=round(statistics.median(edge) / statistics.median(direct), 2),
-            requests=len(edge),
-        )
+def starts(bench: Bench, system: str, taken: Sequence[tuple[Target, Started]]) -> None:
+    """How long the starts took, to the first answer, and what is resident then."""
+    answered = [started.answered for _, started in taken]
+    ready = round(statistics.median(started.ready for _, started in taken), 3)
+    value = round(statistics.median(answered), 3)
+    bench.line("ready", system, value, "s", fastest=round(min(answered), 3), told=ready, starts=len(taken))
 
 
-def health_while_generating(system: System, probes: int) -> None:
-    """`/health` of both services while every slot streams."""
-    body = json.dumps({"prompt": "def fibonacci(n):", "max_tokens": LONG_CONTEXT, "temperature": 0}).encode()
-    readers, clients, stop = [], [], threading.Event()
+def resident(bench: Bench, figure: str) -> None:
+    for target in bench.targets[1:]:
+        mb = target.resident_mb()
+        if mb is not None:
+            bench.line(figure, target.name, mb, "MB")
 
-    def read(client: RawClient) -> None:
-        while not stop.is_set():
+
+def measure(options: argparse.Namespace) -> Bench:
+    settings = dict(options.setting)
+    with ExitStack() as stack:
+        direct = stack.enter_context(edge_targets.backend(options.port))
+        client = stack.enter_context(ClientProcess())
+        bench = Bench(client, [direct], options.rounds, options.quiet_wait, options.attempts)
+        taken: list[tuple[Target, Started]] = []
+        for _ in range(options.starts if "ready" in options.only else 0):
+            wait_until_quiet(bench.pids, options.quiet_wait)
+            with edge_targets.edge(direct, settings) as once:
+                taken.append(once)
+        edge = stack.enter_context(edge_targets.edge(direct, settings))[0]
+        bench.targets = [direct, edge]
+        if taken:
+            starts(bench, "edge", taken)
+        if options.litellm:
             try:
-                client.read_until(b"\n\n")
-            except (EOFError, OSError):
-                return
-
-    for _ in range(2):
-        client = RawClient(system.edge.port)
-        client.send(request("/v1/complete/stream", body))
-        client.read_until(b'"total_tokens":3')
-        clients.append(client)
-        readers.append(threading.Thread(target=read, args=(client,), daemon=True))
-        readers[-1].start()
-    try:
-        for name, url in (("inference", system.inference.url), ("edge", system.edge.url)):
-            with httpx.Client(base_url=url, timeout=30, trust_env=False) as probe:
-                times = [timed(functools.partial(probe.get, "/health")) for _ in range(probes)]
-            report(
-                f"health_{name}_while_generating",
-                p50_ms=round(quantile(times, 0.5), 2),
-                p99_ms=round(quantile(times, 0.99), 2),
-                max_ms=round(max(times), 2),
-                slots_busy=system.slots_busy(),
-                probes=probes,
-            )
-    finally:
-        stop.set()
-        for client in clients:
-            client.socket.close()
-        for reader in readers:
-            reader.join(10)
+                peer, started = stack.enter_context(edge_targets.litellm(options.litellm, direct))
+            except (OSError, RuntimeError) as exc:
+                report("peer_missing", system="litellm", reason=str(exc)[-400:])
+            else:
+                bench.targets.append(peer)
+                starts(bench, peer.name, [(peer, started)])
+        bench.targets += options.peer
+        resident(bench, "rss_start")
+        chosen = [
+            load
+            for load in edge_figures.loads(options.requests, options.streams, options.paced)
+            if load.name in options.only
+        ]
+        if chosen:
+            edge_figures.relay(bench, chosen)
+            resident(bench, "rss_after")
+        if "soak" in options.only and options.soak:
+            edge_figures.soak(bench, edge, options.soak)
+    return bench
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=20)
-    options = parser.parse_args()
-    report(
-        "machine",
-        cpus=os.cpu_count(),
-        arch=platform.machine(),
-        python=platform.python_version(),
-        load=os.getloadavg()[0],
-    )
-    with tempfile.TemporaryDirectory() as folder, running_system(Path(folder)) as system:
-        report(
-            "resident_mb_idle",
-            edge=round(system.edge.resident_mb(), 1),
-            inference=round(system.inference.resident_mb(), 1),
-        )
-        added(system, options.rounds, options.requests)
-        health_while_generating(system, 300)
-        report(
-            "resident_mb_after",
-            edge=round(system.edge.resident_mb(), 1),
-            inference=round(system.inference.resident_mb(), 1),
-        )
+    options = arguments()
+    # Ended from outside, it still ends the processes that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    machine()
+    bench = measure(options)
+    if "system" in options.only:
+        edge_system.measure(rounds=options.rounds, requests=max(1, options.requests // 2))
+    print(table(bench.rows), file=sys.stderr)
+    sys.exit(1 if bench.failed else 0)
 
 
 if __name__ == "__main__":

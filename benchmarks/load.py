@@ -162,7 +162,8 @@ def parse(asked: float, received: Received) -> Stream:
         if event.get("error"):
             raise RequestFailed(data)
         choices = event.get("choices") or [{}]
-        text = event.get("token") or choices[0].get("text") or ""
+        delta = choices[0].get("delta") or {}
+        text = event.get("token") or choices[0].get("text") or delta.get("content") or ""
         if text:
             stream.times.append(at)
             stream.text += text

@@ -35,6 +35,7 @@ PURE = [
     "services/inference/src/cerebrum_inference/gguf/reader.py",
     "services/inference/src/cerebrum_inference/gguf/tensor_types.py",
     "services/inference/src/cerebrum_inference/gguf/syscall_filter.py",
+    *(f"benchmarks/{name}.py" for name in ("edge_bars", "edge_shapes", "edge_wire")),
 ]
 OUTSIDE = {"asyncio", "httpx", "socket", "time", "os", "pathlib", "threading", "fastapi", "starlette", "subprocess"}
 SECRETS = [
