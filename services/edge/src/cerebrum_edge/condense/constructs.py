@@ -1,4 +1,4 @@
-"""What an outline's blocks and outermost units are as constructs: their lines, their units, the name that they define."""
+"""An outline's blocks and outermost units as constructs: their lines, their units, the name that they define."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What a line is, by its first words: an import, a comment, the head of a definition and of which. Without a grammar on purpose:
-the same rules serve languages that have none at hand."""
+"""What a line is, by its first words: an import, a comment, the head of a definition and of which. Without a grammar on
+purpose: the same rules serve languages that have none at hand.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ _IMPORT = re.compile(
 )
 _COMMENT = re.compile(r"\s*(?://|#(?!\s*(?:include|define|if|el|endif|undef|pragma|\[|!))|/\*|\*|--\s|\"\"\"|''')")
 _MODIFIERS = (
-    r"(?:(?:export|pub(?:\([a-z]+\))?|async|static|default|abstract|public|private|protected|final|unsafe|const|inline)\s+)*"
+    r"(?:(?:export|pub(?:\([a-z]+\))?|async|static|default|abstract|public|private|protected|final|unsafe|const|inline)"
+    r"\s+)*"
 )
 _DEFINITION = re.compile(
     r"\s*" + _MODIFIERS + r"(?:def|class|func|fn|struct|enum|trait|impl|interface|type|function|mod|namespace)\b"

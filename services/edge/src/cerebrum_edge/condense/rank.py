@@ -1,8 +1,8 @@
 """How likely each unit is one that the instruction's edit needs.
 
-A score is a weighted sum of the unit's signals; its exponential is proportional to the expected number of needed lines per line. The
-weights maximise the likelihood of the lines that real commits touched, given their subjects (`benchmarks/fit_condense.py`); they were
-checked on repositories that they were not fitted to.
+A score is a weighted sum of the unit's signals; its exponential is proportional to the expected number of needed
+lines per line. The weights maximise the likelihood of the lines that real commits touched, given their subjects
+(`benchmarks/fit_condense.py`); they were checked on repositories that they were not fitted to.
 """
 
 from __future__ import annotations

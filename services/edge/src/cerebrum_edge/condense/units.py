@@ -1,8 +1,8 @@
 """The outline of a source text: what can be elided, and what must stay when something inside it stays.
 
-Line numbers are 0-based and inclusive here; the package's door turns them into 1-based ones. A unit is the smallest piece that is
-kept or elided. A block is a construct (a class, a function, a branch) whose frame, that is its header, joints and closing lines,
-is kept whenever any unit inside is, so that what is left can still be parsed.
+Line numbers are 0-based and inclusive here; the package's door turns them into 1-based ones. A unit is the smallest
+piece that is kept or elided. A block is a construct (a class, a function, a branch) whose frame, that is its header,
+joints and closing lines, is kept whenever any unit inside is, so that what is left can still be parsed.
 """
 
 from __future__ import annotations
