@@ -12,6 +12,7 @@ from cerebrum_edge.condense.units import Outline
 
 DEEPEST_INDENT = 24
 _NEAR = 50  # lines in which the next one with text is looked for
+_LONGEST_NAME = 40
 _LOOKED_AT = 400  # lines of a gap that are searched for names
 
 
@@ -132,12 +133,12 @@ def _names(lines: list[str], first: int, last: int) -> list[str]:
     outermost = None
     for row in range(first, min(last + 1, first + _LOOKED_AT)):
         line = lines[row]
-        if kinds.is_definition(line):
+        name = kinds.defined(line)
+        if name:
             indent = len(line) - len(line.lstrip())
             if outermost is None or indent <= outermost:
                 outermost = indent
-                name = kinds.name(line)
-                if name and len(name) <= 40:
+                if len(name) <= _LONGEST_NAME:
                     found[name] = None
     return list(found)
 

@@ -18,10 +18,17 @@ _MODIFIERS = (
 _DEFINITION = re.compile(
     r"\s*" + _MODIFIERS + r"(?:def|class|func|fn|struct|enum|trait|impl|interface|type|function|mod|namespace)\b"
 )
-_NAME = re.compile(
-    r"\b(?:def|class|func|fn|struct|enum|trait|impl|interface|type|function|mod|namespace|const|static|let|var)\s+"
-    r"(?:\([^)]{0,80}\)\s*)?(\w+)|(\w+)\s*[(=:]"
+_CONTROL = (
+    r"if|for|while|switch|catch|return|else|do|try|elif|case|when|unless|with|until|select|foreach|synchronized|using"
 )
+_NAME = re.compile(
+    r"\b(?:def|class|func|fn|trait|impl|interface|type|function|mod|namespace)\s+(?:\([^)]{0,80}\)\s*)?(\w+)"
+    r"|\b(?:struct|enum)\s+(\w+)\s*(?:[{:<(;]|$)"
+)
+_USED = re.compile(r"(\w+)\s*[(=:]")
+# A function's head in languages where no word says so: a name, its arguments, and the brace that opens its body.
+_HEAD = re.compile(r"\s*(?!(?:" + _CONTROL + r")\b)[\w \t*&:<>,~\[\].?@$]+\([^;{}=]*\{\s*$|\s*[\w-]+\s*\(\)\s*\{?\s*$")
+_KEYWORDS = frozenset(_CONTROL.split("|"))
 _LOOKED_AT = 300  # characters of a line that are looked at
 
 
@@ -39,5 +46,12 @@ def is_definition(line: str) -> bool:
 
 def name(line: str) -> str:
     """The name that a header line defines, or what it calls or assigns; "" for none."""
-    found = _NAME.search(line[:_LOOKED_AT])
-    return (found.group(1) or found.group(2)) if found else ""
+    head = line[:_LOOKED_AT]
+    found = _NAME.search(head) or _USED.search(head)
+    told = next(filter(None, found.groups())) if found else ""
+    return "" if told in _KEYWORDS else told
+
+
+def defined(line: str) -> str:
+    """The name that a line begins to define; "" for a line that begins no definition."""
+    return name(line) if is_definition(line) or _HEAD.match(line[:_LOOKED_AT]) else ""

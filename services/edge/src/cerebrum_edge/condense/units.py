@@ -74,10 +74,10 @@ def split_lines(text: str) -> list[str]:
     return lines
 
 
-def outline(lines: list[str], parts: Sequence[Part]) -> Outline:
-    """Opens every part that is larger than a unit should be, and gathers small neighbours up to that."""
+def outline(lines: list[str], parts: Sequence[Part], unit_chars: int = UNIT_CHARS) -> Outline:
+    """Opens every part that is larger than `unit_chars`, and gathers small neighbours up to that."""
     built = Outline(lines, [0, *accumulate(len(line) + 1 for line in lines)], [], [])
-    _add(built, parts, -1, min(max(UNIT_CHARS, built.offsets[-1] // _UNITS), _LARGEST))
+    _add(built, parts, -1, min(max(unit_chars, built.offsets[-1] // _UNITS), _LARGEST))
     return built
 
 
