@@ -16,7 +16,7 @@ PREFIX = "import os\n\n" + "".join(FUNCTIONS[:40]) + "def last(state):\n    tota
 SUFFIX = "al\n\n\n" + "".join(FUNCTIONS[40:])
 
 
-@given(st.integers(400, 6_000), st.floats(0.1, 0.9))
+@given(st.integers(1_500, 6_000), st.floats(0.1, 0.9))
 def test_the_cursor_stays_where_it_is(budget: int, share: float) -> None:
     found = condense_fim(PREFIX, SUFFIX, language="python", budget=budget, suffix_share=share)
     assert found.prefix.text.endswith("\n    return tot")

@@ -40,7 +40,8 @@ SOURCES = {
     "rust": (
         "use std::collections::HashMap;\n\nimpl Store {\n",
         "    pub fn {name}(&self, key: &str) -> Option<u32> {\n        match self.table.get(key) {\n"
-        '            Some(value) => {\n                println!("{{}}", value);\n                Some(value + {index})\n'
+        '            Some(value) => {\n                println!("{{}}", value);\n'
+        "                Some(value + {index})\n"
         "            }\n            None => None,\n        }\n    }\n\n",
         "}\n",
         "//",
@@ -62,7 +63,7 @@ SOURCES = {
     "java": (
         "import java.util.Map;\n\npublic class Store {\n",
         "    public int {name}(String key) {\n        Integer value = table.get(key);\n        if (value == null) {\n"
-        '            throw new IllegalStateException("none of " + key);\n        }\n        return value + {index};\n    }\n\n',
+        '            throw new StateException("no " + key);\n        }\n        return value + {index};\n    }\n\n',
         "}\n",
         "//",
     ),
@@ -144,10 +145,9 @@ def test_without_a_grammar_indentation_finds_the_same_functions(language: str) -
 
 def test_an_emptied_body_keeps_a_statement() -> None:
     body = "".join(f"    first_{index} = compute(first, {index})\n" for index in range(30))
-    text = (
-        f"def alpha():\n{body}\n\ndef beta(count):\n    if count:\n{body.replace('    ', '        ')}    else:\n        pear = 1\n"
-        + ("        plum = 2\n" * 20)
-    )
+    deeper = body.replace("    ", "        ")
+    text = f"def alpha():\n{body}\n\ndef beta(count):\n    if count:\n{deeper}    else:\n        pear = 1\n"
+    text += "        plum = 2\n" * 20
     result = condense(text, instruction="pear", language="python", budget=700)
     assert "        ...  # [30 lines elided]" in result.text
     assert not errors(result.text, "python")

@@ -9,7 +9,8 @@ from cerebrum_edge.condense.instruction import locate
 
 ASKED = "Refactor weigh_quince to use async/await, please."
 FUNCTIONS = [
-    f'def {verb}_{noun}(store, key):\n    """{verb} of {noun}."""\n    value = store.{noun}[key]\n    value.{verb}({n})\n'
+    f'def {verb}_{noun}(store, key):\n    """{verb} of {noun}."""\n    value = store.{noun}[key]\n'
+    f"    value.{verb}({n})\n"
     f"    store.log('{noun}', {n})\n    return value\n\n\n"
     for n, (noun, verb) in enumerate(
         (noun, verb) for noun in ("pear", "plum", "fig", "quince") for verb in ("load", "store", "weigh", "peel")

@@ -52,7 +52,7 @@ def text_of(parts: list[str], end: str, final: bool) -> str:
 
 
 def check(text: str, result: Condensed) -> None:
-    """Kept lines are the input's, byte for byte and in order; what is not kept is elided; between them are markers only."""
+    """Kept lines are the input's, byte for byte and in order; the others are elided; between them are markers only."""
     source = text.split("\n")
     if source[-1] == "":
         source.pop()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 
 import pytest
+from tree_sitter import Node
 
 from cerebrum_edge.condense import condense, grammars
 from cerebrum_edge.condense.core import PARSED_CHARS
@@ -56,7 +57,12 @@ def test_twice_the_text_is_about_twice_the_work(shape: str, prompt: bool) -> Non
 def test_large_texts_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[int] = []
     parse = grammars.parse
-    monkeypatch.setattr(grammars, "parse", lambda text, language: parsed.append(len(text)) or parse(text, language))
+
+    def counted(text: str, language: str) -> Node:
+        parsed.append(len(text))
+        return parse(text, language)
+
+    monkeypatch.setattr(grammars, "parse", counted)
     for size in (PARSED_CHARS, PARSED_CHARS + 1):
         condense(SHAPES["other lines"](2 * size)[:size], instruction="x", language="python", budget=3000)
     assert parsed == [PARSED_CHARS]

@@ -13,6 +13,7 @@ from cerebrum_edge.condense.units import Outline
 DEEPEST_INDENT = 24
 _NEAR = 50  # lines in which the next one with text is looked for
 _LONGEST_NAME = 40
+_COPIES = 40  # in a gap, that are looked at
 _LOOKED_AT = 400  # lines of a gap that are searched for names
 
 
@@ -144,9 +145,10 @@ def _names(lines: list[str], first: int, last: int) -> list[str]:
 
 
 def _twin(gap: _Gap, replaced: Sequence[tuple[int, int, int, int]]) -> tuple[int, int] | None:
-    """Lines (1-based) of the copy that stands for the larger part of the gap."""
-    at = bisect_left(replaced, (gap.first,))
-    for first, last, other_first, other_last in replaced[at : at + 4]:
-        if last <= gap.last and 2 * (last - first) >= gap.last - gap.first:
-            return other_first, other_last
-    return None
+    """Lines (1-based) of what was kept instead of the larger part of the gap."""
+    lengths: dict[tuple[int, int], int] = {}
+    for first, last, other_first, other_last in replaced[(at := bisect_left(replaced, (gap.first,))) : at + _COPIES]:
+        if last <= gap.last:
+            lengths[other_first, other_last] = lengths.get((other_first, other_last), 0) + last - first + 1
+    most = max(lengths, key=lambda other: lengths[other], default=None)
+    return most if most and 2 * lengths[most] > gap.last - gap.first else None

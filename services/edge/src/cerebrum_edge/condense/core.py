@@ -129,10 +129,10 @@ def _focus(focus: int | Lines | None, count: int) -> Lines | None:
 def _outline(lines: list[str], regions: Sequence[Region]) -> Outline:
     """One outline of all regions; lines outside of them belong to no unit."""
     if len(regions) == 1 and regions[0].last - regions[0].first + 1 == len(lines):
-        return _outlined(lines, regions[0])
+        return outlined(lines, regions[0].language, told=regions[0].told)
     whole = outline(lines, ())
     for region in regions:
-        part = _outlined(lines[region.first : region.last + 1], region)
+        part = outlined(lines[region.first : region.last + 1], region.language, told=region.told)
         before = len(whole.blocks)
         for block in part.blocks:
             frame = tuple(row + region.first for row in block.frame)
@@ -144,9 +144,10 @@ def _outline(lines: list[str], regions: Sequence[Region]) -> Outline:
     return whole
 
 
-def _outlined(lines: list[str], region: Region) -> Outline:
+def outlined(lines: list[str], language: str | None, *, told: bool = True) -> Outline:
+    """The outline of code in one language. `told`: the language is known, not guessed."""
     text = "\n".join(lines)
-    grammar = grammar_of(region.language, text, told=region.told)
+    grammar = grammar_of(language, text, told=told)
     if grammar in grammars.LANGUAGES and len(text) <= PARSED_CHARS:
         return outline(lines, syntax.parts(grammars.parse(text, grammar)))
     return outline(lines, splitter.parts(lines))
@@ -222,9 +223,7 @@ def _between(regions: Sequence[Region], count: int) -> list[Lines]:
 
 
 def _first(whole: Outline, ranked: Sequence[int], asked: Query, near: Lines | None, budget: int) -> list[int]:
-    """Units that stay before all others: where the edit is, what the instruction names, and imports, if each leaves
-    room.
-    """
+    """Units that stay first: where the edit is, what the instruction names, and imports, if each leaves room."""
     imports = [unit for unit in ranked if kinds.is_import(whole.lines[whole.units[unit].first])]
     size = sum(whole.chars(whole.units[unit].first, whole.units[unit].last) for unit in imports)
     wanted = set(imports) if size <= budget * _IMPORTS_SHARE else set()

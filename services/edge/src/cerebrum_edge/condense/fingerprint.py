@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable
 
+from cerebrum_edge.condense import kinds
 from cerebrum_edge.condense.constructs import Construct, constructs
 from cerebrum_edge.condense.terms import wordset
 from cerebrum_edge.condense.units import Outline
@@ -30,13 +31,11 @@ def copies(outline: Outline) -> list[list[Construct]]:
     """Groups of two or more constructs that are copies of each other, in source order."""
     groups: dict[Hashable, list[Construct]] = {}
     for construct, depth in constructs(outline):
-        if depth and not construct.name:
+        if depth and not kinds.is_definition(outline.lines[construct.first]):
             continue  # two branches that do the same are often edited together
-        text = "\n".join(outline.lines[construct.first : construct.last + 1])
-        if len(text) >= (_LEAST_NESTED if depth else _LEAST):
-            if len(construct.name) > 1:
-                text = text.replace(construct.name, "\0")
-            groups.setdefault(" ".join(text.split()), []).append(construct)
+        if outline.chars(construct.first, construct.last) > (_LEAST_NESTED if depth else _LEAST):
+            lines = outline.lines[construct.first : construct.last + 1]
+            groups.setdefault(kinds.gist(lines, construct.name), []).append(construct)
     return _outermost(group for group in groups.values() if len(group) > 1)
 
 

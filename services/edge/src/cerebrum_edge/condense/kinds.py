@@ -5,6 +5,7 @@ purpose: the same rules serve languages that have none at hand.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _IMPORT = re.compile(
     r"\s*(?:import\b|from\s+\S+\s+import\b|#\s*include\b|use\s+[\w:{]|package\b|require\b|using\s|"
@@ -25,7 +26,7 @@ _NAME = re.compile(
     r"\b(?:def|class|func|fn|trait|impl|interface|type|function|mod|namespace)\s+(?:\([^)]{0,80}\)\s*)?(\w+)"
     r"|\b(?:struct|enum)\s+(\w+)\s*(?:[{:<(;]|$)"
 )
-_USED = re.compile(r"(\w+)\s*[(=:]")
+_USED = re.compile(r"(\w+)\s*(?:[(=]|:(?!:))")
 # A function's head in languages where no word says so: a name, its arguments, and the brace that opens its body.
 _HEAD = re.compile(r"\s*(?!(?:" + _CONTROL + r")\b)[\w \t*&:<>,~\[\].?@$]+\([^;{}=]*\{\s*$|\s*[\w-]+\s*\(\)\s*\{?\s*$")
 _KEYWORDS = frozenset(_CONTROL.split("|"))
@@ -50,6 +51,12 @@ def name(line: str) -> str:
     found = _NAME.search(head) or _USED.search(head)
     told = next(filter(None, found.groups())) if found else ""
     return "" if told in _KEYWORDS else told
+
+
+def gist(lines: Sequence[str], name: str) -> str:
+    """A construct's text without what makes no difference: white space, and the name that it defines."""
+    text = "\n".join(lines)
+    return " ".join((text.replace(name, "\0") if len(name) > 1 else text).split())
 
 
 def defined(line: str) -> str:

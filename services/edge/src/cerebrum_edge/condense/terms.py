@@ -135,7 +135,7 @@ class Query:
         beginning.
         """
         if self.stems and len(self.stems) <= _FEW:
-            beginnings = sorted({re.escape(stemmed[:_ALIKE]) for stemmed in self.stems})
+            beginnings = sorted({re.escape(known[:_ALIKE]) for known in (*self.stems, *self._identifiers)})
             self._possible = re.compile("|".join(beginnings), re.IGNORECASE)
 
     def _term(self, weight: float) -> int:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
+from cerebrum_edge.condense import kinds
+
 UNIT_CHARS = 300  # statements are gathered up to this size, constructs above it are opened
 _UNITS = 450  # of a text that is so large that units must be larger, so that work grows with lines and not with pieces
 _LARGEST = 1_500
@@ -83,17 +85,32 @@ def outline(lines: list[str], parts: Sequence[Part], unit_chars: int = UNIT_CHAR
 
 def _add(built: Outline, parts: Sequence[Part], parent: int, unit_chars: int) -> None:
     gathered: Unit | None = None
+    repeated = _repeated(built, parts, unit_chars)
     for part in parts:
         inner = part.parts() if built.chars(part.first, part.last) > unit_chars else ()
         if inner:
             gathered = None
             built.blocks.append(Block(part.first, part.last, parent, _frame(built.lines, part, inner)))
             _add(built, inner, len(built.blocks) - 1, unit_chars)
+        elif part.first in repeated:
+            gathered = None
+            built.units.append(Unit(part.first, part.last, parent))
         elif gathered and part.first == gathered.last + 1 and built.chars(gathered.first, part.last) <= unit_chars:
             gathered.last = part.last
         else:
             gathered = Unit(part.first, part.last, parent)
             built.units.append(gathered)
+
+
+def _repeated(built: Outline, parts: Sequence[Part], unit_chars: int) -> set[int]:
+    """First lines of small definitions that are there twice or more: each a unit, so that one can stand for all."""
+    found: dict[str, list[int]] = {}
+    for part in parts:
+        if part.last > part.first and built.chars(part.first, part.last) <= unit_chars:
+            name = kinds.defined(built.lines[part.first])
+            if name:
+                found.setdefault(kinds.gist(built.lines[part.first : part.last + 1], name), []).append(part.first)
+    return {first for firsts in found.values() if len(firsts) > 1 for first in firsts}
 
 
 def _frame(lines: list[str], part: Part, inner: Sequence[Part]) -> tuple[int, ...]:
