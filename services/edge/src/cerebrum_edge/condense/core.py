@@ -197,7 +197,7 @@ class _Plan:
 
 
 def _fit(plan: _Plan, styles: Sequence[assemble.Style], budget: int, *, final_newline: bool) -> tuple[bytearray, str]:
-    """The lines that stay and the text. Markers are only estimated in advance, so less is tried where they take more."""
+    """The lines that stay and the text. Markers are only estimated in advance, so less is tried if they take more."""
     room = budget
     for again in range(_ATTEMPTS):
         kept = plan.select(room)

@@ -13,6 +13,7 @@ from operator import mul
 
 from cerebrum_edge.condense.counts import count
 from cerebrum_edge.condense.fingerprint import look_alikes
+from cerebrum_edge.condense.openings import openings
 from cerebrum_edge.condense.signals import NAMES, signals
 from cerebrum_edge.condense.terms import Query
 from cerebrum_edge.condense.units import Outline
@@ -40,6 +41,7 @@ WEIGHTS = {
 }
 _NEAR = 3.0  # what is beside the edit
 _NEAR_FADE = 30.0  # lines over which that fades to a third
+_OPENING = 2.0  # a place in a sorted list for what is to be added
 _LOOK_ALIKE = 0.7  # what a definition loses when one of the same structure scores higher
 
 
@@ -52,6 +54,10 @@ def scores(outline: Outline, query: Query, focus: tuple[int, int] | None = None)
         math.fsum(map(mul, weights, row)) + (_NEAR * math.exp(-lines / _NEAR_FADE) if lines is not None else 0.0)
         for row, lines in zip(signals(outline, count(outline, query), query, pinned), near, strict=True)
     ]
+    places = openings(outline.lines, query)
+    for index, unit in enumerate(outline.units if places else ()):
+        if not places.isdisjoint(range(unit.first, unit.last + 1)):
+            found[index] += _OPENING
     for group in look_alikes(outline):
         best = max(group, key=lambda construct: max(found[unit] for unit in construct.units))
         for construct in group:
