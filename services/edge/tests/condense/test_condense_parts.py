@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cerebrum_edge.condense import assemble, kinds, splitter
+from cerebrum_edge.condense.openings import openings
 from cerebrum_edge.condense.rank import WEIGHTS
 from cerebrum_edge.condense.select import Selection
 from cerebrum_edge.condense.signals import NAMES
@@ -81,6 +82,35 @@ def test_names_of_headers(line: str, name: str) -> None:
 
 def test_every_signal_has_a_weight() -> None:
     assert set(WEIGHTS) == set(NAMES)
+
+
+LIST = [
+    "TYPES = [",
+    *(
+        f'    ("{word}", ["*.{word}"]),'
+        for word in ["ada", "bat", "c", "css", "d", "elm", "go", "java", "js", "lua", "md"]
+    ),
+    "]",
+]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "rows"),
+    [
+        ("Add dart", {5, 6}),
+        ("support zsh", {11}),
+        ("add js", set()),
+        ("remove dart", set()),
+    ],
+)
+def test_a_sorted_list_opens_where_a_new_word_belongs(instruction: str, rows: set[int]) -> None:
+    assert openings(LIST, query(instruction)) == rows
+
+
+def test_what_is_deeper_does_not_end_a_list() -> None:
+    deeper = [line.replace('["', '[\n        "').split("\n") for line in LIST]
+    lines = [line for group in deeper for line in group]
+    assert [lines[row].strip() for row in sorted(openings(lines, query("add dart")))] == ['("d", [', '("elm", [']
 
 
 def indented(depths: list[int]) -> Outline:

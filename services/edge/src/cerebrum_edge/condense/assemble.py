@@ -132,15 +132,11 @@ def _names(lines: list[str], first: int, last: int) -> list[str]:
     """What the elided lines define, outermost definitions only, each once."""
     found: dict[str, None] = {}
     outermost = None
-    for row in range(first, min(last + 1, first + _LOOKED_AT)):
-        line = lines[row]
-        name = kinds.defined(line)
-        if name:
-            indent = len(line) - len(line.lstrip())
-            if outermost is None or indent <= outermost:
-                outermost = indent
-                if len(name) <= _LONGEST_NAME:
-                    found[name] = None
+    for indent, name in kinds.definitions(lines[first : min(last + 1, first + _LOOKED_AT)]):
+        if outermost is None or indent <= outermost:
+            outermost = indent
+            if len(name) <= _LONGEST_NAME:
+                found[name] = None
     return list(found)
 
 

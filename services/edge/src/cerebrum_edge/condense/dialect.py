@@ -7,8 +7,8 @@ from collections import Counter
 
 from cerebrum_edge.language import detect, normalize
 
-_LOOKED_AT = 2_500  # characters of a text without its language
-_LOOKED_AGAIN = 4_000  # where those do not tell: a licence, a long comment
+_LOOKED_AT = 1_500  # characters of a text without its language
+_LOOKED_AGAIN = 3_000  # where those do not tell: a licence, a long comment
 # Lines that only one language begins like: one search for all of them, since counting features language by language
 # takes longer than to parse a small file.
 _TELLING = re.compile(
@@ -27,10 +27,11 @@ _TELLING = re.compile(
     r")",
     re.MULTILINE,
 )
-_ENOUGH = 3  # lines, and twice those of any other language
+_ENOUGH = 2  # lines, and twice those of any other language
+# What languages have that resemble one of these.
 _MARKED = re.compile(
-    r"\b(?:std::|template ?<|namespace \w|nullptr|public static|@Override|System\.out)"
-    r"|^(?:#!|import (?:java|static|org|com)\b)",
+    r"\b(?:std::\w+<|using namespace\b|template ?<|nullptr\b|public (?:static|class|final)\b|System\.out\b)|@Override"
+    r"|^#!.*sh\b",
     re.MULTILINE,
 )
 

@@ -27,7 +27,7 @@ _CODE = re.compile(
 _MOST_REGIONS = 64
 _LEAST_CHARS = 200  # of a region that is worth a look
 _PROSE_LINES = 40  # lines at either end that may be prose
-_LANGUAGE_LINES = 300  # that are looked at
+_LANGUAGE_LINES = 200  # that are looked at
 _HEADING_LINES = 6
 _ASKED_BY_CODE = 30  # last lines that stand in for an instruction when there is none
 

@@ -16,9 +16,8 @@ _MODIFIERS = (
     r"(?:(?:export|pub(?:\([a-z]+\))?|async|static|default|abstract|public|private|protected|final|unsafe|const|inline)"
     r"\s+)*"
 )
-_DEFINITION = re.compile(
-    r"\s*" + _MODIFIERS + r"(?:def|class|func|fn|struct|enum|trait|impl|interface|type|function|mod|namespace)\b"
-)
+_DEFINES = _MODIFIERS + r"(?:def|class|func|fn|struct|enum|trait|impl|interface|type|function|mod|namespace)\b"
+_DEFINITION = re.compile(r"\s*" + _DEFINES)
 _CONTROL = (
     r"if|for|while|switch|catch|return|else|do|try|elif|case|when|unless|with|until|select|foreach|synchronized|using"
 )
@@ -28,7 +27,13 @@ _NAME = re.compile(
 )
 _USED = re.compile(r"(\w+)\s*(?:[(=]|:(?!:))")
 # A function's head in languages where no word says so: a name, its arguments, and the brace that opens its body.
-_HEAD = re.compile(r"\s*(?!(?:" + _CONTROL + r")\b)[\w \t*&:<>,~\[\].?@$]+\([^;{}=]*\{\s*$|\s*[\w-]+\s*\(\)\s*\{?\s*$")
+_HEADS = (
+    r"(?!(?:"
+    + _CONTROL
+    + r")\b)[\w \t*&:<>,~\[\].?@$]{1,200}\([^;{}=\n]{0,200}\{[ \t\r]*$|[\w-]{1,80}[ \t]*\(\)[ \t]*\{?[ \t\r]*$"
+)
+_HEAD = re.compile(r"\s*(?:" + _HEADS + ")")
+_ANYWHERE = re.compile(r"^[ \t]*(?:" + _DEFINES + "|" + _HEADS + ").*", re.MULTILINE)
 _KEYWORDS = frozenset(_CONTROL.split("|"))
 _LOOKED_AT = 300  # characters of a line that are looked at
 
@@ -62,3 +67,14 @@ def gist(lines: Sequence[str], name: str) -> str:
 def defined(line: str) -> str:
     """The name that a line begins to define; "" for a line that begins no definition."""
     return name(line) if is_definition(line) or _HEAD.match(line[:_LOOKED_AT]) else ""
+
+
+def definitions(lines: Sequence[str]) -> list[tuple[int, str]]:
+    """Indentation and name of each definition that begins in the lines, in their order. One search for all of them."""
+    found = []
+    for match in _ANYWHERE.finditer("\n".join(lines)):
+        line = match.group()
+        told = name(line)
+        if told:
+            found.append((len(line) - len(line.lstrip()), told))
+    return found

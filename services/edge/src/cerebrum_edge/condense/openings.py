@@ -1,4 +1,4 @@
-"""Where a sorted list would take in a new word: "add zsh" belongs between `yaml` and `zig`, though neither is in the query."""
+"""Where a sorted list would take in a new word: "add zsh" belongs between `yaml` and `zig`, which it does not name."""
 
 from __future__ import annotations
 

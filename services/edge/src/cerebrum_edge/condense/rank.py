@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from operator import mul
 
 from cerebrum_edge.condense.counts import count
-from cerebrum_edge.condense.fingerprint import look_alikes
 from cerebrum_edge.condense.openings import openings
 from cerebrum_edge.condense.signals import NAMES, signals
 from cerebrum_edge.condense.terms import Query
@@ -42,7 +41,6 @@ WEIGHTS = {
 _NEAR = 3.0  # what is beside the edit
 _NEAR_FADE = 30.0  # lines over which that fades to a third
 _OPENING = 2.0  # a place in a sorted list for what is to be added
-_LOOK_ALIKE = 0.7  # what a definition loses when one of the same structure scores higher
 
 
 def scores(outline: Outline, query: Query, focus: tuple[int, int] | None = None) -> list[float]:
@@ -58,12 +56,6 @@ def scores(outline: Outline, query: Query, focus: tuple[int, int] | None = None)
     for index, unit in enumerate(outline.units if places else ()):
         if not places.isdisjoint(range(unit.first, unit.last + 1)):
             found[index] += _OPENING
-    for group in look_alikes(outline):
-        best = max(group, key=lambda construct: max(found[unit] for unit in construct.units))
-        for construct in group:
-            if construct is not best:
-                for unit in construct.units:
-                    found[unit] -= _LOOK_ALIKE
     return found
 
 

@@ -43,6 +43,8 @@ class Selection:
         """Keeps each unit that still fits; those that do not are passed over, smaller ones may."""
         for index in units:
             unit = self._outline.units[index]
+            if self.kept[unit.first] and self.kept[unit.last]:
+                continue
             if self._outline.chars(unit.first, unit.last) - 2 * self._marker > budget - self.used:
                 continue
             rows, blocks = self._needed(index)
