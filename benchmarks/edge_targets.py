@@ -92,7 +92,7 @@ def edge(upstream: Target, settings: Mapping[str, str]) -> Iterator[tuple[Target
     with tempfile.TemporaryDirectory(prefix="cerebrum-bench-") as folder:
         key = Path(folder) / "key"
         key.write_text(new_key() + "\n", encoding="utf-8")
-        environment = edge_environment(f"http://127.0.0.1:{upstream.port}", key, **{**LIMITS, **settings})
+        environment = edge_environment(f"http://127.0.0.1:{upstream.port}", key_file=key, **{**LIMITS, **settings})
         began = time.perf_counter()
         with running([console_script("cerebrum-edge")], environment) as service:
             ready = time.perf_counter() - began

@@ -16,14 +16,17 @@ PACKAGES = {"kit", "edge", "inference", "cli"}
 GUARDING = ["admission", "aside", "balance", "breaker", "ranges", "retry"]
 SCHEDULING = ["contention", "lookup", "output", "pacing", "plan", "prefix", "queueing", "rates"]
 ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
+CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
+RELAY = ["answer", "assembly", "frames", "native", "openai", "survival", "verdict"]
 PURE = [
     "services/kit/src/cerebrum_kit/sse.py",
     "services/kit/src/cerebrum_kit/errors.py",
     "services/edge/src/cerebrum_edge/language.py",
     "services/edge/src/cerebrum_edge/routing.py",
+    "services/edge/src/cerebrum_edge/ratios.py",
     *(f"services/edge/src/cerebrum_edge/guard/{name}.py" for name in GUARDING),
-    "services/edge/src/cerebrum_edge/relay/native.py",
-    "services/edge/src/cerebrum_edge/relay/verdict.py",
+    *sorted(str(path.relative_to(ROOT)) for path in CONDENSE),
+    *(f"services/edge/src/cerebrum_edge/relay/{name}.py" for name in RELAY),
     *(f"services/cli/src/cerebrum_cli/answer/{name}.py" for name in ANSWER),
     *(f"services/cli/src/cerebrum_cli/{name}.py" for name in ("doctor", "prompt", "reports", "repl/commands")),
     "services/inference/src/cerebrum_inference/residency.py",

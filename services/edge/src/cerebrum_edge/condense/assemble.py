@@ -12,6 +12,8 @@ from cerebrum_edge.condense.units import Outline
 
 DEEPEST_INDENT = 24
 _NEAR = 50  # lines in which the next one with text is looked for
+_LONGEST_NAME = 40
+_COPIES = 40  # in a gap, that are looked at
 _LOOKED_AT = 400  # lines of a gap that are searched for names
 
 
@@ -130,22 +132,19 @@ def _names(lines: list[str], first: int, last: int) -> list[str]:
     """What the elided lines define, outermost definitions only, each once."""
     found: dict[str, None] = {}
     outermost = None
-    for row in range(first, min(last + 1, first + _LOOKED_AT)):
-        line = lines[row]
-        if kinds.is_definition(line):
-            indent = len(line) - len(line.lstrip())
-            if outermost is None or indent <= outermost:
-                outermost = indent
-                name = kinds.name(line)
-                if name and len(name) <= 40:
-                    found[name] = None
+    for indent, name in kinds.definitions(lines[first : min(last + 1, first + _LOOKED_AT)]):
+        if outermost is None or indent <= outermost:
+            outermost = indent
+            if len(name) <= _LONGEST_NAME:
+                found[name] = None
     return list(found)
 
 
 def _twin(gap: _Gap, replaced: Sequence[tuple[int, int, int, int]]) -> tuple[int, int] | None:
-    """Lines (1-based) of the copy that stands for the larger part of the gap."""
-    at = bisect_left(replaced, (gap.first,))
-    for first, last, other_first, other_last in replaced[at : at + 4]:
-        if last <= gap.last and 2 * (last - first) >= gap.last - gap.first:
-            return other_first, other_last
-    return None
+    """Lines (1-based) of what was kept instead of the larger part of the gap."""
+    lengths: dict[tuple[int, int], int] = {}
+    for first, last, other_first, other_last in replaced[(at := bisect_left(replaced, (gap.first,))) : at + _COPIES]:
+        if last <= gap.last:
+            lengths[other_first, other_last] = lengths.get((other_first, other_last), 0) + last - first + 1
+    most = max(lengths, key=lambda other: lengths[other], default=None)
+    return most if most and 2 * lengths[most] > gap.last - gap.first else None

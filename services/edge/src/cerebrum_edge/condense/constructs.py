@@ -1,4 +1,4 @@
-"""What an outline's blocks and outermost units are as constructs: their lines, their units, the name that they define."""
+"""An outline's blocks and outermost units as constructs: their lines, their units, the name that they define."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def constructs(outline: Outline) -> list[tuple[Construct, int]]:
     for index, unit in enumerate(outline.units):
         block = unit.block
         if block < 0:
-            found.append((Construct(unit.first, unit.last, range(index, index + 1), _name(lines, unit.first)), 0))
+            found.append(
+                (Construct(unit.first, unit.last, range(index, index + 1), kinds.defined(lines[unit.first])), 0)
+            )
         while block >= 0:
             if firsts[block] < 0:
                 firsts[block] = index
@@ -38,9 +40,7 @@ def constructs(outline: Outline) -> list[tuple[Construct, int]]:
         depths[index] = depths[block_.parent] + 1 if block_.parent >= 0 else 0
         if depths[index] < _DEEPEST and firsts[index] >= 0:
             units = range(firsts[index], ends[index] + 1)
-            found.append((Construct(block_.first, block_.last, units, _name(lines, block_.first)), depths[index]))
+            found.append(
+                (Construct(block_.first, block_.last, units, kinds.defined(lines[block_.first])), depths[index])
+            )
     return found
-
-
-def _name(lines: list[str], row: int) -> str:
-    return kinds.name(lines[row]) if kinds.is_definition(lines[row]) else ""

@@ -1,4 +1,6 @@
-"""The pipeline: locate, outline, drop copies, rank, select, reassemble. Decides everything about a condensation but its clock."""
+"""The pipeline: locate, outline, drop copies, rank, select, reassemble. Decides everything about a condensation but its
+clock.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from dataclasses import dataclass
 
 from cerebrum_edge.condense import assemble, grammars, kinds, markers, splitter, syntax
 from cerebrum_edge.condense.constructs import Construct, constructs
+from cerebrum_edge.condense.dialect import grammar_of
 from cerebrum_edge.condense.fingerprint import copies
-from cerebrum_edge.condense.instruction import Region, heading, locate, unasked
+from cerebrum_edge.condense.instruction import Region, heading, locate, spoken, unasked
 from cerebrum_edge.condense.rank import scores
 from cerebrum_edge.condense.select import Selection, order
 from cerebrum_edge.condense.terms import Query, query
@@ -16,7 +19,7 @@ from cerebrum_edge.condense.units import Block, Outline, Unit, outline, split_li
 
 Lines = tuple[int, int]
 PARSED_CHARS = 64 * 1024  # larger texts are split by indentation: parsing alone would take too long on a small machine
-_ATTEMPTS = 4
+_ATTEMPTS = 6
 _ABOUT = 0.5  # difference of scores that is nothing
 _IMPORTS_SHARE = 0.1  # of the budget, up to which imports always stay
 _NAMED_SHARE = 0.5  # of the budget, that a definition may take because the instruction names it
@@ -55,13 +58,20 @@ def untouched(text: str, reason: str, *, units: int = 0, language: str | None = 
 
 
 def pipeline(
-    text: str, *, instruction: str | None, language: str | None, focus: int | Lines | None, budget: int,
+    text: str,
+    *,
+    instruction: str | None,
+    language: str | None,
+    focus: int | Lines | None,
+    budget: int,
     dedupe: bool = False,
     about: str = "",
     whole_focus: bool = False,
 ) -> Condensed:
-    """See `condense`. `dedupe`: copies go even when the text fits the budget. `about`: more text that says what is asked.
-    `whole_focus`: the lines of `focus` stay whatever else fits."""
+    """See `condense`. `dedupe`: copies go even when the text fits the budget. `about`: more text that says what is
+    asked. `whole_focus`: the lines of `focus` stay whatever else fits.
+    """
+    budget = max(0, budget)
     if len(text) <= budget and not dedupe:
         return untouched(text, "fits the budget", language=language)
     lines = split_lines(text)
@@ -69,7 +79,8 @@ def pipeline(
         prompt = locate(lines, language)
         regions, asked = prompt.code, prompt.instruction
     else:
-        regions, asked = (Region(0, len(lines) - 1, language),) if lines else (), instruction
+        regions = (spoken(lines, Region(0, len(lines) - 1, None), language),) if lines else ()
+        asked = instruction
     if not regions:
         return untouched(text, "no code found", language=language)
     main = max(regions, key=lambda region: region.last - region.first)
@@ -81,20 +92,16 @@ def pipeline(
     asked_for = query(f"{asked}\n{about}")
     found = scores(whole, asked_for, near)
     styles = [
-        assemble.Style(region.first, region.last, region.language, markers.comment(region.language, lines[region.first :]))
+        assemble.Style(
+            region.first, region.last, region.language, markers.comment(region.language, lines[region.first :])
+        )
         for region in regions
     ]
     ranked = order(whole, found)
     first = _first(whole, ranked, asked_for, near, budget)
     fixed = [*_between(regions, len(lines)), *([near] if near and whole_focus else [])]
     plan = _Plan(whole, fixed, ranked, first, _same(whole, found), _marker_chars(whole, styles))
-    room = budget
-    for attempt in range(_ATTEMPTS + 1):
-        kept = plan.select(room)
-        result = assemble.assemble(whole, kept, styles, plan.same, budget, final_newline=text.endswith("\n"))
-        if len(result) <= budget:
-            break
-        room = room - 2 * (len(result) - budget) if attempt + 2 < _ATTEMPTS else room // 2 if attempt + 1 < _ATTEMPTS else 0
+    kept, result = _fit(plan, styles, budget, final_newline=text.endswith("\n"))
     if len(result) >= len(text):
         return untouched(text, "nothing to gain", units=len(whole.units), language=main.language)
     stayed = sum(kept[unit.first] for unit in whole.units)
@@ -121,9 +128,11 @@ def _focus(focus: int | Lines | None, count: int) -> Lines | None:
 
 def _outline(lines: list[str], regions: Sequence[Region]) -> Outline:
     """One outline of all regions; lines outside of them belong to no unit."""
+    if len(regions) == 1 and regions[0].last - regions[0].first + 1 == len(lines):
+        return outlined(lines, regions[0].language, told=regions[0].told)
     whole = outline(lines, ())
     for region in regions:
-        part = _outlined(lines[region.first : region.last + 1], region.language)
+        part = outlined(lines[region.first : region.last + 1], region.language, told=region.told)
         before = len(whole.blocks)
         for block in part.blocks:
             frame = tuple(row + region.first for row in block.frame)
@@ -135,10 +144,12 @@ def _outline(lines: list[str], regions: Sequence[Region]) -> Outline:
     return whole
 
 
-def _outlined(lines: list[str], language: str | None) -> Outline:
+def outlined(lines: list[str], language: str | None, *, told: bool = True) -> Outline:
+    """The outline of code in one language. `told`: the language is known, not guessed."""
     text = "\n".join(lines)
-    if language in grammars.LANGUAGES and len(text) <= PARSED_CHARS:
-        return outline(lines, syntax.parts(grammars.parse(text, language)))
+    grammar = grammar_of(language, text, told=told)
+    if grammar in grammars.LANGUAGES and len(text) <= PARSED_CHARS:
+        return outline(lines, syntax.parts(grammars.parse(text, grammar)))
     return outline(lines, splitter.parts(lines))
 
 
@@ -162,7 +173,9 @@ def _marker_chars(whole: Outline, styles: Sequence[assemble.Style]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that decides what stays, but how much. `fixed` are lines that always stay, `first` units that go before the `ranked` ones; `same` are copies that go, each with the one that stands for it."""
+    """All that decides what stays, but how much. `fixed` are lines that always stay, `first` units that go before the
+    `ranked` ones; `same` are copies that go, each with the one that stands for it.
+    """
 
     whole: Outline
     fixed: Sequence[Lines]
@@ -183,6 +196,23 @@ class _Plan:
         return selection.kept
 
 
+def _fit(plan: _Plan, styles: Sequence[assemble.Style], budget: int, *, final_newline: bool) -> tuple[bytearray, str]:
+    """The lines that stay and the text. Markers are only estimated in advance, so less is tried if they take more."""
+    room = budget
+    for again in range(_ATTEMPTS):
+        kept = plan.select(room)
+        result = assemble.assemble(plan.whole, kept, styles, plan.same, budget, final_newline=final_newline)
+        over = len(result) - budget
+        if over <= 0:
+            return kept, result
+        room = room - 2 * over if again < _ATTEMPTS // 2 else room // 2
+    kept = plan.select(0)
+    result = assemble.assemble(plan.whole, kept, styles, plan.same, budget, final_newline=final_newline)
+    if len(result) > budget and not any(first <= last for first, last in plan.fixed):
+        return bytearray(len(kept)), ""  # not even a marker fits
+    return kept, result
+
+
 def _between(regions: Sequence[Region], count: int) -> list[Lines]:
     """Lines that are no code."""
     found, at = [], 0
@@ -193,12 +223,14 @@ def _between(regions: Sequence[Region], count: int) -> list[Lines]:
 
 
 def _first(whole: Outline, ranked: Sequence[int], asked: Query, near: Lines | None, budget: int) -> list[int]:
-    """Units that stay before all others: where the edit is, what the instruction names, and imports, if each leaves room."""
+    """Units that stay first: where the edit is, what the instruction names, and imports, if each leaves room."""
     imports = [unit for unit in ranked if kinds.is_import(whole.lines[whole.units[unit].first])]
     size = sum(whole.chars(whole.units[unit].first, whole.units[unit].last) for unit in imports)
     wanted = set(imports) if size <= budget * _IMPORTS_SHARE else set()
     if near:
-        wanted.update(unit for unit in ranked if whole.units[unit].first <= near[1] and near[0] <= whole.units[unit].last)
+        wanted.update(
+            unit for unit in ranked if whole.units[unit].first <= near[1] and near[0] <= whole.units[unit].last
+        )
     if asked.named:
         for construct, _ in constructs(whole):
             size = whole.chars(construct.first, construct.last)

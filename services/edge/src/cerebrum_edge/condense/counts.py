@@ -23,8 +23,9 @@ class Said:
 
 @dataclass(slots=True)
 class Counts:
-    """Per unit, per block's frame, and per block with all that is in it; `worth` of each term; `total` of those that occur;
-    `named`: the words that the query names as identifiers."""
+    """Per unit, per block's frame, and per block with all that is in it; `worth` of each term; `total` of those that
+    occur; `named`: the words that the query names as identifiers.
+    """
 
     units: list[Said]
     frames: list[Said]

@@ -1,4 +1,4 @@
-"""Tree-sitter grammars, loaded when a language is first asked for: each costs memory that a small machine wants back."""
+"""Tree-sitter grammars, loaded when a language is first asked for: each takes memory that small machines want back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where in a prompt the code is and what is asked of it.
 
-Told, in this order, by: fences; marker lines such as `INSTRUCTION:` and `CODE:`; prose before and after code. What is not code is
-never touched, and is what the ranking looks for.
+Told, in this order, by: fences; marker lines such as `INSTRUCTION:` and `CODE:`; prose before and after code. What is
+not code is never touched, and is what the ranking looks for.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cerebrum_edge.condense.dialect import language_of
 from cerebrum_edge.condense.kinds import is_comment
-from cerebrum_edge.language import detect, normalize
+from cerebrum_edge.language import normalize
 
 _FENCE = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([\w+#.-]*)[^`]*$")
 _ASKS = re.compile(r"^\W{0,6}(?:instructions?|task|request|question|prompt|todo)\W{0,3}:", re.IGNORECASE)
 _SHOWS = re.compile(r"^\W{0,6}(?:code|input|source|context|file|snippet|program)\b[^\n]{0,80}:\W*$", re.IGNORECASE)
-_ENDS = re.compile(r"^\W{0,6}(?:answer|output|response|result|solution|refactored code|completion)\W{0,3}:?\W*$", re.IGNORECASE)
+_ENDS = re.compile(
+    r"^\W{0,6}(?:answer|output|response|result|solution|refactored code|completion)\W{0,3}:?\W*$", re.IGNORECASE
+)
 _CODE = re.compile(
     r"[{};=]\s*$|^\s*[@#<\\/*}\])]|\w\(|[\w\])]\s*[-+*/%|&:!<>=]?=[^=]|^\s*(?:import|from|def|class|func|fn|use|package|return|if|for|"
     r"while|else|try|end|fi|done|esac|pub|const|let|var|static|struct|type|interface|export|void|int|char|#include)\b(?![^.;{}()=]*[.?]\s*$)"
@@ -24,17 +27,19 @@ _CODE = re.compile(
 _MOST_REGIONS = 64
 _LEAST_CHARS = 200  # of a region that is worth a look
 _PROSE_LINES = 40  # lines at either end that may be prose
+_LANGUAGE_LINES = 200  # that are looked at
 _HEADING_LINES = 6
 _ASKED_BY_CODE = 30  # last lines that stand in for an instruction when there is none
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Lines of code (0-based, inclusive) and their language, if it is known."""
+    """Lines of code (0-based, inclusive) and their language, if it is known; `told`: by the prompt or the caller."""
 
     first: int
     last: int
     language: str | None
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def locate(lines: Sequence[str], language: str | None = None) -> Prompt:
     """Takes a prompt apart. `language` is that of code which does not say its own."""
     regions = _fenced(lines) or _marked(lines) or _between_prose(lines)
     regions = [region for region in regions if _size(lines, region) >= _LEAST_CHARS][:_MOST_REGIONS]
-    told = [_told(lines, region, language) for region in regions]
+    told = [spoken(lines, region, language) for region in regions]
     return Prompt(tuple(told), "\n".join(_outside(lines, told)))
 
 
@@ -140,9 +145,11 @@ def _size(lines: Sequence[str], region: Region) -> int:
     return sum(len(line) + 1 for line in lines[region.first : region.last + 1])
 
 
-def _told(lines: Sequence[str], region: Region, language: str | None) -> Region:
-    own = region.language or language or detect("\n".join(lines[region.first : min(region.last + 1, region.first + 200)]))
-    return Region(region.first, region.last, own)
+def spoken(lines: Sequence[str], region: Region, language: str | None) -> Region:
+    """The region with its language: what it says itself, else `language`, else what is detected."""
+    told = region.language or language
+    text = "" if told else "\n".join(lines[region.first : min(region.last + 1, region.first + _LANGUAGE_LINES)])
+    return Region(region.first, region.last, language_of(text, told), told is not None)
 
 
 def _outside(lines: Sequence[str], regions: Sequence[Region]) -> list[str]:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 _HASH, _SLASHES, _DASHES = ("# ", ""), ("// ", ""), ("-- ", "")
 _COMMENTS = {
-    **dict.fromkeys(("python", "shell", "ruby", "perl", "yaml", "toml", "r", "elixir", "make", "makefile", "dockerfile"), _HASH),
+    **dict.fromkeys(
+        ("python", "shell", "ruby", "perl", "yaml", "toml", "r", "elixir", "make", "makefile", "dockerfile"), _HASH
+    ),
     **dict.fromkeys(("sql", "lua", "haskell", "ada", "elm"), _DASHES),
     **dict.fromkeys(("html", "xml", "markdown", "vue", "svelte"), ("<!-- ", " -->")),
     **dict.fromkeys(("css", "scss"), ("/* ", " */")),
@@ -20,12 +22,16 @@ _NAMES = 6
 
 
 def comment(language: str | None, lines: Sequence[str]) -> tuple[str, str]:
-    """What begins and ends a comment. An unknown language is told by whether its lines begin with `#` or end in brackets."""
+    """What begins and ends a comment. An unknown language is told by whether its lines begin with `#` or end in
+    brackets.
+    """
     if language in _COMMENTS:
         return _COMMENTS[language]
     if language is None:
         seen = [line.strip() for line in lines[:200]]
-        hashes = sum(line.startswith("#") and not line.startswith(("#include", "#define", "#if", "#endif")) for line in seen)
+        hashes = sum(
+            line.startswith("#") and not line.startswith(("#include", "#define", "#if", "#endif")) for line in seen
+        )
         curly = sum(line.endswith(("{", "}", ";")) or line.startswith("//") for line in seen)
         return _HASH if hashes >= curly else _SLASHES
     return _SLASHES

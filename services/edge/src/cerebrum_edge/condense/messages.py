@@ -1,8 +1,9 @@
 """Condensation of a conversation: OpenAI's messages.
 
-Each user message is condensed by itself, from nothing but its own content and the settings; system, tool and assistant messages stay
-as they are. So the newest user message is rewritten once, and every later request sends it again byte for byte as it was sent the
-first time: what a backend has computed for the conversation so far stays valid.
+Each user message is condensed by itself, from nothing but its own content and the settings; system, tool and
+assistant messages stay as they are. So the newest user message is rewritten once, and every later request sends it
+again byte for byte as it was sent the first time: what a backend has computed for the conversation so far stays
+valid.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class CondensedMessages:
 
 
 def rewrite(messages: Sequence[Message], condense: Condense) -> CondensedMessages:
-    """Applies `condense`, which must depend on its arguments alone, to each user message. Malformed messages pass unchanged."""
+    """Applies `condense`, which must depend on its arguments alone, to each user message. Malformed messages pass
+    unchanged.
+    """
     found: list[Message] = []
     before = after = 0
     newest: tuple[Condensed, ...] = ()

@@ -1,5 +1,6 @@
-"""When a prompt is condensed, and to how much. Evidence that is missing hurts an answer far more than text too many, so the default
-keeps most of the code; only copies, and what the model's context cannot hold, go beyond that."""
+"""When a prompt is condensed, and to how much. Evidence that is missing hurts an answer far more than text too many, so
+the default keeps most of the code; only copies, and what the model's context cannot hold, go beyond that.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ SHARE = 0.6  # of a prompt's characters that are kept by default
 
 
 def budget_for(chars: int, *, context_chars: int | None = None) -> int:
-    """Characters that a prompt of `chars` may take. `context_chars`: what the model's context holds, less the answer's room."""
+    """Characters that a prompt of `chars` may take. `context_chars`: what the model's context holds, less the answer's
+    room.
+    """
     wanted = int(chars * SHARE)
     return wanted if context_chars is None else min(wanted, max(0, context_chars))
 
@@ -27,7 +30,9 @@ def gated(
     about: str = "",
     focus: tuple[int, int] | None = None,
 ) -> Condensed:
-    """Condenses `text` if that is worth it, by default to `budget_for` its size. What does not fit the context is always condensed."""
+    """Condenses `text` if that is worth it, by default to `budget_for` its size. What does not fit the context is
+    always condensed.
+    """
     too_large = context_chars is not None and len(text) > context_chars
     if len(text) <= threshold and not too_large:
         return untouched(text, f"not longer than {threshold} characters", language=language)

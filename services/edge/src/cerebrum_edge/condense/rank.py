@@ -1,8 +1,8 @@
 """How likely each unit is one that the instruction's edit needs.
 
-A score is a weighted sum of the unit's signals; its exponential is proportional to the expected number of needed lines per line. The
-weights maximise the likelihood of the lines that real commits touched, given their subjects (`benchmarks/fit_condense.py`); they were
-checked on repositories that they were not fitted to.
+A score is a weighted sum of the unit's signals; its exponential is proportional to the expected number of needed
+lines per line. The weights maximise the likelihood of the lines that real commits touched, given their subjects
+(`benchmarks/fit_condense.py`); they were checked on repositories that they were not fitted to.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from collections.abc import Sequence
 from operator import mul
 
 from cerebrum_edge.condense.counts import count
-from cerebrum_edge.condense.fingerprint import look_alikes
+from cerebrum_edge.condense.openings import openings
 from cerebrum_edge.condense.signals import NAMES, signals
 from cerebrum_edge.condense.terms import Query
 from cerebrum_edge.condense.units import Outline
 
 WEIGHTS = {
-    "own": 2.45,
-    "beside": 0.17,
-    "around": 1.02,
-    "header": 2.04,
-    "within": 0.59,
-    "named": 0.34,
-    "defines": 1.68,
+    "own": 2.38,
+    "beside": 0.11,
+    "around": 1.17,
+    "header": 1.9,
+    "within": 0.62,
+    "named": 0.35,
+    "defines": 1.72,
     "mentions": 0.8,
-    "spelt": 0.78,
-    "kin": 0.81,
-    "used": 0.49,
+    "spelt": 0.83,
+    "kin": 0.86,
+    "used": 0.5,
     "import": 0.85,
-    "comment": -0.55,
-    "definition": -0.44,
-    "import asked": 1.19,
-    "comment asked": 0.76,
-    "import style": 0.3,
+    "comment": -0.51,
+    "definition": -0.58,
+    "import asked": 1.18,
+    "comment asked": 0.55,
+    "import style": 0.31,
     "width": 0.41,
     "height": -0.38,
 }
 _NEAR = 3.0  # what is beside the edit
 _NEAR_FADE = 30.0  # lines over which that fades to a third
-_LOOK_ALIKE = 0.7  # what a definition loses when one of the same structure scores higher
+_OPENING = 2.0  # a place in a sorted list for what is to be added
 
 
 def scores(outline: Outline, query: Query, focus: tuple[int, int] | None = None) -> list[float]:
@@ -52,12 +52,10 @@ def scores(outline: Outline, query: Query, focus: tuple[int, int] | None = None)
         math.fsum(map(mul, weights, row)) + (_NEAR * math.exp(-lines / _NEAR_FADE) if lines is not None else 0.0)
         for row, lines in zip(signals(outline, count(outline, query), query, pinned), near, strict=True)
     ]
-    for group in look_alikes(outline):
-        best = max(group, key=lambda construct: max(found[unit] for unit in construct.units))
-        for construct in group:
-            if construct is not best:
-                for unit in construct.units:
-                    found[unit] -= _LOOK_ALIKE
+    places = openings(outline.lines, query)
+    for index, unit in enumerate(outline.units if places else ()):
+        if not places.isdisjoint(range(unit.first, unit.last + 1)):
+            found[index] += _OPENING
     return found
 
 

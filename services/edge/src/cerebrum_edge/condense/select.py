@@ -1,4 +1,6 @@
-"""Which lines stay: units in the order of their worth per character, as long as they fit, each with the frames around it."""
+"""Which lines stay: units in the order of their worth per character, as long as they fit, each with the frames around
+it.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +43,8 @@ class Selection:
         """Keeps each unit that still fits; those that do not are passed over, smaller ones may."""
         for index in units:
             unit = self._outline.units[index]
+            if self.kept[unit.first] and self.kept[unit.last]:
+                continue
             if self._outline.chars(unit.first, unit.last) - 2 * self._marker > budget - self.used:
                 continue
             rows, blocks = self._needed(index)
@@ -62,7 +66,9 @@ class Selection:
             row = end
 
     def _needed(self, index: int) -> tuple[list[int], list[int]]:
-        """Lines not yet kept that the unit needs: its own, the frames around it, blank lines beside them; and those blocks."""
+        """Lines not yet kept that the unit needs: its own, the frames around it, blank lines beside them; and those
+        blocks.
+        """
         outline, kept = self._outline, self.kept
         unit = outline.units[index]
         rows, blocks = set(range(unit.first, unit.last + 1)), []
@@ -81,7 +87,8 @@ class Selection:
     def _cost(self, rows: list[int]) -> int:
         """Characters that the lines add, with the markers that they make necessary or not any more.
 
-        Each run of them lies in one gap, whose marker is paid already; what is left of the gap above and below needs one each.
+        Each run of them lies in one gap, whose marker is paid already; what is left of the gap above and below needs
+        one each.
         """
         kept, offsets, last_line = self.kept, self._outline.offsets, len(self.kept) - 1
         cost = gaps = 0

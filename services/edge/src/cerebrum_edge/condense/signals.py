@@ -1,4 +1,4 @@
-"""What speaks for a unit: one tuple of numbers a unit, each about 0 to 1, in the order of `NAMES`. `rank` weighs them."""
+"""What speaks for a unit: a tuple of numbers each, about 0 to 1, in the order of `NAMES`. `rank` weighs them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cerebrum_edge.condense import kinds
 from cerebrum_edge.condense.counts import Counts
-from cerebrum_edge.condense.terms import Query, parts, stem
+from cerebrum_edge.condense.terms import Query, parts, stem, wordset
 from cerebrum_edge.condense.units import Outline
 
 NAMES = (
@@ -32,10 +32,10 @@ NAMES = (
     "width",  # logarithm of characters a line
     "height",  # logarithm of lines
 )
-_STYLE = frozenset("lint linter linting format formatting gofmt whitespace style typo typos".split())
-_IMPORTS = frozenset("import imports importing module dependency dependencies package export".split())
-_COMMENTS = frozenset(
-    "comment comments doc docs document documentation docstring clarify typo spell readme explain describe note".split()
+_STYLE = wordset("lint linter linting format formatting gofmt whitespace style typo typos")
+_IMPORTS = wordset("import imports importing module dependency dependencies package export")
+_COMMENTS = wordset(
+    "comment comments doc docs document documentation docstring clarify typo spell readme explain describe note"
 )
 _FADE = 15.0  # lines over which relevance fades to a third
 _BEST = 3  # units whose words tell what else belongs
@@ -46,7 +46,7 @@ Signals = tuple[float, ...]
 
 def signals(outline: Outline, counts: Counts, query: Query, pinned: Sequence[int] = ()) -> list[Signals]:
     """One tuple a unit. `pinned`: units that are known to be needed; what they use counts as what the best ones use."""
-    units, blocks, lines = outline.units, outline.blocks, outline.lines
+    units, lines = outline.units, outline.lines
     own, headers = counts.relevance(counts.units), counts.relevance(counts.frames)
     top = max(max(own, default=0.0), max(headers, default=0.0)) or 1.0
     own = [score / top for score in own]
@@ -61,7 +61,7 @@ def signals(outline: Outline, counts: Counts, query: Query, pinned: Sequence[int
         bool(query.words & _COMMENTS),
         bool(query.words & _STYLE),
     )
-    found = []
+    found: list[Signals] = []
     for index, unit in enumerate(units):
         first = lines[unit.first]
         height = unit.last - unit.first + 1

@@ -1,7 +1,7 @@
 """Elidable parts by indentation and brackets: for texts that are too large to parse, and languages without a grammar.
 
-A line and the deeper lines below it are a part; lines at its own indentation that close or join (`}`, `else`, `fi`) belong to its
-frame. Work is bounded: each line is looked at once per level, and levels are bounded too.
+A line and the deeper lines below it are a part; lines at its own indentation that close or join (`}`, `else`, `fi`)
+belong to its frame. Work is bounded: each line is looked at once per level, and levels are bounded too.
 """
 
 from __future__ import annotations

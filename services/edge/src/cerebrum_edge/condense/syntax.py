@@ -1,7 +1,7 @@
 """Elidable parts of a syntax tree: whole lines that can go without breaking what is around them.
 
-Only children of the node types in `BODIES` can go: statements, members, cases, elements of lists. Whatever shares its line with a
-bracket or a keyword of the construct around it belongs to the frame.
+Only children of the node types in `BODIES` can go: statements, members, cases, elements of lists. Whatever shares its
+line with a bracket or a keyword of the construct around it belongs to the frame.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
+from cerebrum_edge.condense.terms import wordset
 from cerebrum_edge.condense.units import Part
 
-BODIES = frozenset(
+BODIES = wordset(
     # statements; what could not be parsed is taken apart like a body, so that it is not one large unit
-    "ERROR module program source_file translation_unit block compound_statement statement_block constructor_body do_group "
-    "if_statement_body case_statement case_item switch_body switch_block switch_block_statement_group switch_case switch_default "
-    "expression_switch_statement type_switch_statement select_statement expression_case type_case communication_case default_case "
-    "match_block match_statement statement_list "
+    "ERROR module program source_file translation_unit block compound_statement statement_block constructor_body "
+    "do_group case_statement case_item switch_body switch_block switch_block_statement_group switch_case "
+    "switch_default expression_switch_statement type_switch_statement select_statement expression_case type_case "
+    "communication_case default_case match_block match_statement statement_list "
     # members
     "class_body interface_body annotation_type_body enum_body enum_body_declarations object_type declaration_list "
-    "field_declaration_list ordered_field_declaration_list enum_variant_list enumerator_list import_spec_list var_spec_list "
-    "const_declaration var_declaration type_declaration preproc_if preproc_ifdef preproc_else preproc_elif named_imports "
-    "export_clause use_list method_spec_list interface_type "
+    "field_declaration_list ordered_field_declaration_list enum_variant_list enumerator_list import_spec_list "
+    "var_spec_list const_declaration var_declaration type_declaration preproc_if preproc_ifdef preproc_else "
+    "preproc_elif named_imports export_clause use_list method_spec_list interface_type "
     # elements
-    "object array list dictionary set tuple array_expression field_initializer_list initializer_list literal_value token_tree "
-    "array_initializer element_value_array_initializer jsx_element".split()
+    "object array list dictionary set tuple array_expression field_initializer_list initializer_list literal_value "
+    "token_tree array_initializer element_value_array_initializer jsx_element"
 )
 # Their first (and for elements last) child belongs to the frame though it is not a bare keyword or bracket.
-LABELLED = frozenset({"switch_block_statement_group", "jsx_element", "case_item"})
+LABELLED = wordset("switch_block_statement_group jsx_element case_item")
 DEEPEST = 48  # constructs within constructs that are opened; what is deeper stays one unit
 
 

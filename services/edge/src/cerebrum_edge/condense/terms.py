@@ -1,8 +1,8 @@
 """Words of an instruction, and which identifiers of a text they speak of.
 
-Identifiers are taken apart at case changes and underscores; words match when their stems are equal, or, more weakly, when one begins
-the other (`config`, `configuration`). What an instruction names as one identifier (`replace_bytes`), and neighbouring words that an
-identifier joins (`check gitignore` in `check_gitignore`), are terms of their own.
+Identifiers are taken apart at case changes and underscores; words match when their stems are equal, or, more weakly,
+when one begins the other (`config`, `configuration`). What an instruction names as one identifier (`replace_bytes`),
+and neighbouring words that an identifier joins (`check gitignore` in `check_gitignore`), are terms of their own.
 """
 
 from __future__ import annotations
@@ -16,18 +16,25 @@ _COMPOUND = re.compile(r"[a-z0-9][A-Z]|[A-Za-z0-9]_[A-Za-z0-9]|[A-Za-z]\d|^_+[a-
 _CALLED = re.compile(r"(\w{2,})\s?\(|`[^`\n]{0,80}?(\w{2,})[^`\w\n]{0,4}`|\.(\w{2,})")
 _SUFFIX = re.compile(r"(?:ations?|ments?|ings?|ers?|ors?|ed|ies|es|s|e|y)$")
 
+
+def wordset(words: str) -> frozenset[str]:
+    """The words of a text, for tables that are read as prose."""
+    return frozenset(words.split())
+
+
 # Words that say nothing of a place.
-STOP = frozenset(
-    "a an the to of in on at by for and or with without from into onto is are be been was were it its this that these those "
-    "when where while which who what how why so than then as if not no do does did don t s should must can could would will may "
-    "also just only more most some any all each every both other same such very via per etc instead rather there their "
-    "they them we our us i my me you your he she up out over under again now please after before about".split()
+STOP = wordset(
+    "a an the to of in on at by for and or with without from into onto is are be been was were it its this that "
+    "these those when where while which who what how why so than then as if not no do does did don t s should must "
+    "can could would will may also just only more most some any all each every both other same such very via per "
+    "etc instead rather there their they them we our us i my me you your he she up out over under again now please "
+    "after before about"
 )
 # What one does to code; code seldom says it of itself.
-VERBS = frozenset(
-    "add fix remove update use make support change improve refactor handle move allow ensure avoid prevent implement create "
-    "rename simplify clean cleanup rewrite introduce enable drop replace correct adjust tweak reduce extract bug issue code file "
-    "function method class proper properly better new old".split()
+VERBS = wordset(
+    "add fix remove update use make support change improve refactor handle move allow ensure avoid prevent "
+    "implement create rename simplify clean cleanup rewrite introduce enable drop replace correct adjust tweak "
+    "reduce extract bug issue code file function method class proper properly better new old"
 )
 _VERB_WEIGHT = 0.5
 _ALIKE = 4  # characters that two words must share at least
@@ -124,9 +131,11 @@ class Query:
         return before
 
     def finish(self) -> None:
-        """Once all words are in: one search that refuses most identifiers. Every match begins some part with a stem's beginning."""
+        """Once all words are in: one search that refuses most identifiers. Every match begins some part with a stem's
+        beginning.
+        """
         if self.stems and len(self.stems) <= _FEW:
-            beginnings = sorted({re.escape(stemmed[:_ALIKE]) for stemmed in self.stems})
+            beginnings = sorted({re.escape(known[:_ALIKE]) for known in (*self.stems, *self._identifiers)})
             self._possible = re.compile("|".join(beginnings), re.IGNORECASE)
 
     def _term(self, weight: float) -> int:
