@@ -136,6 +136,26 @@ class KeyRing:
         self.problem = problem
 
 
+class PlainKey:
+    """A client's key in a file, which is read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._key = ""
+
+    def read(self) -> str:
+        """The key. Raises KeyFileError as `read_plain_key` does."""
+        try:
+            stat = self._path.stat()
+        except OSError as exc:
+            raise KeyFileError(f"{self._path}: {exc.strerror}") from exc
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if stamp != self._stamp:
+            self._key, self._stamp = read_plain_key(self._path), stamp
+        return self._key
+
+
 def read_plain_key(path: Path) -> str:
     """Reads a client's key; the newline that editors and pasting add is not part of it.
 

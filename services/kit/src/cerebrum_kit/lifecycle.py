@@ -6,16 +6,17 @@ from being ready: a deployment reads it through the service manager's status lin
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Lifecycle:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._started = clock()
-        self._drain_expired = asyncio.Event()
+        self._expired = False
+        self._at_expiry: set[Callable[[], object]] = set()
         self.draining = False
         self.problem: str | None = "starting"
         # Says what does not move though there is work, or None: a service that computes sets it.
@@ -43,9 +44,17 @@ class Lifecycle:
 
     def expire_drain(self) -> None:
         """The time to finish is over: what still streams ends with an error event."""
-        self.draining = True
-        self._drain_expired.set()
+        self.draining = self._expired = True
+        for call in tuple(self._at_expiry):
+            call()
 
-    async def drain_expired(self) -> None:
-        """Waits until the time to finish is over."""
-        await self._drain_expired.wait()
+    @contextmanager
+    def at_expiry(self, call: Callable[[], object]) -> Iterator[None]:
+        """Calls `call` when the time to finish is over, if that is while the block runs, or before it."""
+        if self._expired:
+            call()
+        self._at_expiry.add(call)
+        try:
+            yield
+        finally:
+            self._at_expiry.discard(call)

@@ -7,9 +7,9 @@ connection) is released by its own `finally` exactly when the response is over, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -21,6 +21,7 @@ from cerebrum_kit.logs import get_logger
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
 OpenStream = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 KEEP_ALIVE_SECONDS = 15.0
 # A client that reads nothing for so long, while what it gets fills every buffer on the way, is not coming back.
@@ -44,35 +45,43 @@ async def _client_gone(receive: Receive) -> None:
         pass
 
 
-async def _supervise(work: Awaitable[Any], receive: Receive, lifecycle: Lifecycle) -> Any:
+async def _supervise(work: Coroutine[Any, Any, T], receive: Receive, lifecycle: Lifecycle) -> T:
     """Runs `work` until it ends, the client leaves (`_Gone`) or the drain's time is over (`Overloaded`)."""
-    job = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_client_gone(receive))
-    late = asyncio.ensure_future(lifecycle.drain_expired())
-    try:
-        await asyncio.wait({job, gone, late}, return_when=asyncio.FIRST_COMPLETED)
-        if job.done():
-            return job.result()
+    job = asyncio.create_task(work)
+    gone = asyncio.create_task(_client_gone(receive))
+    why: list[Exception] = []
+
+    def stop(reason: Exception) -> None:
+        why.append(reason)
         job.cancel()
-        await asyncio.wait({job})
-        if not job.cancelled() and job.exception() is None:
-            return job.result()  # it finished while it was being stopped
-        raise shutting_down() if late.done() else _Gone
+
+    gone.add_done_callback(lambda ended: None if ended.cancelled() or job.done() else stop(_Gone()))
+    try:
+        with lifecycle.at_expiry(lambda: stop(shutting_down())):
+            await asyncio.wait([job])
+        if why and job.cancelled():
+            raise why[0]
+        return job.result()  # it may have finished while it was being stopped
     finally:
-        for task in (job, gone, late):
+        for task in (job, gone):
             task.cancel()
-        await asyncio.gather(job, gone, late, return_exceptions=True)
+        await asyncio.gather(job, gone, return_exceptions=True)
 
 
 class JobResponse(Response):
     """A JSON response computed inside the ASGI call: `work` is cancelled when nobody waits for its result.
 
     Args:
+        work: gives what JSON can say, or JSON itself as bytes.
         headers: further headers, read when the work is done.
     """
 
     def __init__(
-        self, work: Callable[[], Awaitable[Any]], *, lifecycle: Lifecycle, headers: Mapping[str, str] | None = None
+        self,
+        work: Callable[[], Coroutine[Any, Any, Any]],
+        *,
+        lifecycle: Lifecycle,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.background = None
         self.status_code = 200
@@ -86,7 +95,8 @@ class JobResponse(Response):
         except _Gone:
             scope["cerebrum.outcome"] = "disconnected"
             return
-        await JSONResponse(payload, headers=self._further)(scope, receive, send)
+        kind = Response if isinstance(payload, bytes) else JSONResponse
+        await kind(payload, headers=self._further, media_type="application/json")(scope, receive, send)
 
 
 class EventStreamResponse(Response):
@@ -173,7 +183,11 @@ class EventStreamResponse(Response):
         loop, run = asyncio.get_running_loop(), asyncio.current_task()
         assert run is not None
         self._last_sent = loop.time()
-        beat = asyncio.ensure_future(self._beat(send, run))
+        beats: list[asyncio.Task[None]] = []
+        # Most answers are over before there is silence to be filled.
+        timer = loop.call_later(
+            min(self._keep_alive, self._stall), lambda: beats.append(loop.create_task(self._beat(send, run)))
+        )
         try:
             async with self._open() as events:
                 await self._start(send)
@@ -186,8 +200,10 @@ class EventStreamResponse(Response):
                 raise _Stalled from None
             raise
         finally:
-            beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
+            timer.cancel()
+            for beat in beats:
+                beat.cancel()
+                await asyncio.gather(beat, return_exceptions=True)
 
     async def _start(self, send: Send) -> None:
         if self._started:

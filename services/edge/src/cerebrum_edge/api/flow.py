@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,32 +53,44 @@ class Asked:
 
 
 @asynccontextmanager
-async def _events(asked: Asked) -> AsyncIterator[AsyncIterator[bytes]]:
+async def _planned(asked: Asked) -> AsyncIterator[Plan]:
+    """A place in the edge while the block runs, and what is to be done in it."""
+    deps = asked.deps
+    async with deps.gate.admitted():
+        plan = await asked.plan(await deps.relay.pool.models(), asked)
+        try:
+            yield plan
+        finally:
+            plan.over()
+            deps.metrics.tokens.inc(plan.answer.tokens)
+
+
+@asynccontextmanager
+async def _events(asked: Asked, plan: Plan) -> AsyncIterator[AsyncIterator[bytes]]:
     """The client's events, from the first one on; everything that they hold is released when the block ends."""
     deps = asked.deps
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(deps.gate.admitted())
-        plan = await asked.plan(await deps.relay.pool.models(), asked)
-        answer = plan.answer
-        stack.callback(plan.over)
-        stack.callback(lambda: deps.metrics.tokens.inc(answer.tokens))
-        stream = deps.relay.run(answer, model=plan.route.model, key=plan.key)
-        events = await stack.enter_async_context(aclosing(stream))
+    async with aclosing(deps.relay.run(plan.answer, model=plan.route.model, key=plan.key)) as events:
         first = await anext(events)  # what fails before it becomes an HTTP status instead of an event
         deps.metrics.ttft.observe(asked.elapsed())
+        yield _behind(first, events)
 
-        async def whole() -> AsyncIterator[bytes]:
-            yield first
-            async for more in events:
-                yield more
 
-        yield whole()
+async def _behind(first: bytes, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for more in events:
+        yield more
 
 
 def streamed(asked: Asked, render_error: Callable[[CerebrumError, str], bytes]) -> EventStreamResponse:
     """The answer as it comes."""
+
+    @asynccontextmanager
+    async def open_stream() -> AsyncIterator[AsyncIterator[bytes]]:
+        async with _planned(asked) as plan, _events(asked, plan) as events:
+            yield events
+
     return EventStreamResponse(
-        lambda: _events(asked),
+        open_stream,
         lifecycle=asked.deps.lifecycle,
         render_error=lambda error: render_error(error, current_request_id.get()),
         headers=asked.headers,
@@ -86,11 +98,19 @@ def streamed(asked: Asked, render_error: Callable[[CerebrumError, str], bytes]) 
 
 
 def collected(asked: Asked, whole: Callable[[bytes], dict[str, Any]]) -> JobResponse:
-    """The answer at once. Streamed from the backend all the same, so that its silence is noticed."""
+    """The answer at once. Where it may be long it is streamed from the backend all the same: what has come is not lost
+    with the backend then.
+    """
 
-    async def work() -> dict[str, Any]:
-        async with _events(asked) as events:
-            return whole(b"".join([chunk async for chunk in events]))
+    async def work() -> dict[str, Any] | bytes:
+        async with _planned(asked) as plan:
+            short = plan.answer.short()
+            if short is not None:
+                deps, path, body = asked.deps, *short
+                answer = await deps.relay.ask(path, body, model=plan.route.model, key=plan.key)
+                return plan.answer.take_whole(answer)
+            async with _events(asked, plan) as events:
+                return whole(b"".join([chunk async for chunk in events]))
 
     return JobResponse(work, lifecycle=asked.deps.lifecycle, headers=asked.headers)
 

@@ -6,6 +6,7 @@ of them are given up half-way.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import APIRouter
@@ -50,12 +51,13 @@ async def infill(body: InfillRequest, deps: Deps) -> JobResponse:
     deps.totals.requests += 1
     deps.metrics.ignored_fields.inc(body.ignored)
 
-    async def work() -> dict[str, Any]:
+    async def work() -> dict[str, Any] | bytes:
         async with deps.gate.admitted():
             models = await deps.relay.pool.models()
             route = choose(models, prompt=text, model=None if body.model in ANY_MODEL else body.model)
             ask = {**fields, "model": route.model}
-            answer: dict[str, Any] = await deps.relay.ask("/infill", ask, model=route.model, key=affinity(text))
-            return {**answer, "content": ""} if body.n_predict == 0 else answer
+            # An editor asks again by itself, with newer text: it is not worth waiting for a backend to come back.
+            answer = await deps.relay.ask("/infill", ask, model=route.model, key=affinity(text), patient=False)
+            return {**json.loads(answer), "content": ""} if body.n_predict == 0 else answer
 
     return JobResponse(work, lifecycle=deps.lifecycle)

@@ -38,7 +38,7 @@ class Resources:
     ratios: Ratios = field(default_factory=Ratios)
 
 
-def _resources(request: Request) -> Resources:
+async def _resources(request: Request) -> Resources:  # a plain function would run in a thread of its own
     resources: Resources = request.state.resources
     return resources
 

@@ -16,6 +16,8 @@ from cerebrum_kit.errors import CerebrumError, UpstreamError
 from cerebrum_kit.sse import Decoder, SSEError
 
 IDS = b',"tokens":['
+# Up to so many tokens an answer is asked for at once: less work, and little lost where it must be asked for again.
+SHORT_TOKENS = 256
 
 
 class Answer(ABC):
@@ -37,6 +39,7 @@ class Answer(ABC):
         self._ids: list[bytes] = []
         self._text: list[str] = []
         self._before = 0
+        self._counted = 0
         self.done = False
         self.error: CerebrumError | None = None
         self.attempts = 0
@@ -45,7 +48,7 @@ class Answer(ABC):
     @property
     def tokens(self) -> int:
         """How many tokens have come."""
-        return sum(ids.count(b",") + 1 for ids in self._ids) if self._ids else len(self._text)
+        return self._counted or (sum(ids.count(b",") + 1 for ids in self._ids) if self._ids else len(self._text))
 
     @property
     def pieces(self) -> int:
@@ -89,6 +92,14 @@ class Answer(ABC):
         except CerebrumError as exc:
             self.error = exc
         return b"".join(events)
+
+    @abstractmethod
+    def short(self) -> tuple[str, dict[str, Any]] | None:
+        """Path and body that ask for the whole answer at once; None where it may be so long that a stream is better."""
+
+    @abstractmethod
+    def take_whole(self, answer: bytes) -> bytes | dict[str, Any]:
+        """The client's answer for a backend's whole one."""
 
     @abstractmethod
     def _take(self, frames: list[bytes], events: list[bytes]) -> None:

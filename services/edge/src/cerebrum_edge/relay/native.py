@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cerebrum_edge.relay.answer import IDS, Answer, checked, listed, payloads
+from cerebrum_edge.relay.answer import IDS, SHORT_TOKENS, Answer, checked, listed, payloads
 from cerebrum_kit.errors import CerebrumError, UpstreamError, render_openai
 from cerebrum_kit.sse import encode_json
 
@@ -43,6 +43,17 @@ class NativeAnswer(Answer):
                 events.append(frame[:at] + b"}\n\n" if not self._keep_ids else frame + b"\n\n")
             else:
                 events += [self._event(checked(payload)) for payload in payloads(frame)]
+
+    def short(self) -> tuple[str, dict[str, Any]] | None:
+        return ("/v1/inference", self._body) if self._body["max_tokens"] <= SHORT_TOKENS else None
+
+    def take_whole(self, answer: bytes) -> dict[str, Any]:
+        payload = json.loads(answer)
+        self.prompt_tokens = _prompt_tokens(payload)
+        total = payload.get("total_tokens")
+        self._counted = total if type(total) is int else 0
+        text = {name: payload[name] for name in ("text", "tokens") if name in payload}
+        return {**text, **self._facts(payload)}
 
     def _event(self, payload: dict[str, Any]) -> bytes:
         if payload.get("done"):

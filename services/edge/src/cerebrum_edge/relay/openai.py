@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
-from cerebrum_edge.relay.answer import IDS, Answer, checked, listed, payloads
+from cerebrum_edge.relay.answer import IDS, SHORT_TOKENS, Answer, checked, listed, payloads
 from cerebrum_kit.errors import CerebrumError, UpstreamError, render_openai
 from cerebrum_kit.sse import DONE, encode_json
 
@@ -14,6 +16,9 @@ _UNDER_WAY = b'"finish_reason":null'
 
 class OpenAIAnswer(Answer):
     """A stream of chunks. Chunks of a later attempt get the first one's id, so that they stay one answer."""
+
+    # Of an answer whose request does not say how long it may be.
+    _usual_tokens: float = math.inf
 
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__(body)
@@ -32,6 +37,20 @@ class OpenAIAnswer(Answer):
                 events.append((frame if self._keep_ids else frame[:at] + frame[end + 1 :]) + b"\n\n")
             else:
                 events += [self._event(payload) for payload in payloads(frame)]
+
+    def short(self) -> tuple[str, dict[str, Any]] | None:
+        most = self._body.get("max_completion_tokens") or self._body.get("max_tokens", self._usual_tokens)
+        if most > SHORT_TOKENS:
+            return None
+        return self.path, {
+            name: value for name, value in self._body.items() if name not in ("stream", "stream_options")
+        }
+
+    def take_whole(self, answer: bytes) -> bytes:
+        usage = json.loads(answer).get("usage")
+        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        self._counted = tokens if type(tokens) is int else 0
+        return answer
 
     def _event(self, payload: Any) -> bytes:
         if payload == "[DONE]":
@@ -76,6 +95,7 @@ class CompletionAnswer(OpenAIAnswer):
     """`/v1/completions`"""
 
     path = "/v1/completions"
+    _usual_tokens = 256
 
     def _text_of(self, choice: dict[str, Any]) -> str:
         return str(choice.get("text") or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from cerebrum_edge.guard.balance import Nobody
@@ -15,7 +15,6 @@ from cerebrum_edge.relay.answer import Answer
 from cerebrum_edge.relay.frames import Frames
 from cerebrum_edge.relay.pool import Lease, Pool
 from cerebrum_edge.relay.survival import Survival, SurvivalPolicy, TryAgain
-from cerebrum_edge.relay.upstream import Body
 from cerebrum_edge.relay.verdict import is_final, was_taken
 from cerebrum_kit.errors import CerebrumError, Overloaded, UpstreamError, UpstreamUnavailable
 from cerebrum_kit.logs import get_logger
@@ -56,7 +55,7 @@ class Relay:
         error: CerebrumError | None = None
         while True:
             lease = await self._lease(model, key, tried, again, error)
-            had, taken = answer.pieces, False
+            had, taken, answered = answer.pieces, False, False
             if answer.begun:
                 self.resumes += 1
                 self._metrics.resumes.inc()
@@ -65,30 +64,36 @@ class Relay:
             try:
                 with self.pool.using(lease):
                     async with lease.member.upstream.stream(answer.path, answer.request(), patience=patience) as body:
-                        taken = True
-                        async for events in self._events(answer, body, lease):
-                            yield events
+                        taken, frames = True, Frames()
+                        while not answer.done and (data := await body.read()):
+                            if events := answer.feed(_split(frames, data)):
+                                if not answered:
+                                    answered = True
+                                    lease.answered()
+                                yield events
+                            if answer.error is not None:
+                                raise answer.error
+                        if not answer.done:
+                            raise UpstreamError(f"The backend's stream was cut after {answer.tokens} tokens.")
+                        await body.finish(_END_SECONDS)
                     return
             except CerebrumError as exc:
                 error = exc
-            again = survival.failed(
-                self._clock(),
-                final=is_final(error),
+            again = self._after(
+                survival,
+                lease,
+                error,
+                tried,
                 taken=taken or was_taken(error),
                 progress=answer.pieces > had,
                 can_resume=answer.can_resume,
-                jitter=self._random.random(),
             )
-            if again is None:
-                raise error
-            log.warning("an attempt failed", backend=lease.member.name, code=error.code, reason=error.message)
-            # The others first; when all have been asked, all may be asked again.
-            tried.add(lease.member.name)
-            if len(tried) == len(self.pool.members):
-                tried.clear()
 
-    async def ask(self, path: str, body: dict[str, Any], *, model: str, key: bytes) -> Any:
-        """A whole JSON answer to a request that may be made twice: nothing of it is shown before it is complete.
+    async def ask(self, path: str, body: dict[str, Any], *, model: str, key: bytes, patient: bool = True) -> bytes:
+        """A whole JSON answer. Nothing of it is shown before it is complete, so a backend that is lost costs a repetition.
+
+        Args:
+            patient: whether to wait for a backend to come back.
 
         Raises:
             CerebrumError: what became of it.
@@ -98,7 +103,7 @@ class Relay:
         tried: set[str] = set()
         again: TryAgain | None = None
         error: CerebrumError | None = None
-        encoded = json.dumps(body, ensure_ascii=False).encode()
+        encoded = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         while True:
             lease = await self._lease(model, key, tried, again, error)
             try:
@@ -106,36 +111,36 @@ class Relay:
                     return await lease.member.upstream.post(path, encoded)
             except CerebrumError as exc:
                 error = exc
-            # An editor asks again by itself, with newer text: it is not worth to wait for a backend to come back.
-            again = survival.failed(
-                self._clock(),
-                final=is_final(error),
-                taken=False,
-                progress=False,
-                can_resume=True,
-                jitter=self._random.random(),
-            )
-            if again is None:
-                raise error
-            tried.add(lease.member.name)
+            again = self._after(survival, lease, error, tried, taken=patient and was_taken(error))
 
-    async def _events(self, answer: Answer, body: Body, lease: Lease) -> AsyncIterator[bytes]:
-        frames, waiting = Frames(), True
-        try:
-            while not answer.done and (data := await body.read()):
-                events = answer.feed(frames.feed(data))
-                if events:
-                    if waiting:
-                        waiting = False
-                        lease.answered()
-                    yield events
-                if answer.error is not None:
-                    raise answer.error
-        except SSEError as exc:
-            raise UpstreamError(f"The backend's stream is broken: {exc}.") from exc
-        if not answer.done:
-            raise UpstreamError(f"The backend's stream was cut after {answer.tokens} tokens.")
-        await body.finish(_END_SECONDS)
+    def _after(
+        self,
+        survival: Survival,
+        lease: Lease,
+        error: CerebrumError,
+        tried: set[str],
+        *,
+        taken: bool,
+        progress: bool = False,
+        can_resume: bool = True,
+    ) -> TryAgain:
+        """What follows a failed attempt. Raises its error where that is the end."""
+        again = survival.failed(
+            self._clock(),
+            final=is_final(error),
+            taken=taken,
+            progress=progress,
+            can_resume=can_resume,
+            jitter=self._random.random(),
+        )
+        if again is None:
+            raise error
+        log.warning("an attempt failed", backend=lease.member.name, code=error.code, reason=error.message)
+        # The others first; when all have been asked, all may be asked again.
+        tried.add(lease.member.name)
+        if len(tried) == len(self.pool.members):
+            tried.clear()
+        return again
 
     async def _lease(
         self, model: str, key: bytes, tried: set[str], again: TryAgain | None, error: CerebrumError | None
@@ -164,3 +169,10 @@ class Relay:
         if full:
             return Overloaded("Every backend is busy and asked for a pause.", retry_after=wait)
         return UpstreamUnavailable("The backends do not answer; they are left alone for a while.", retry_after=wait)
+
+
+def _split(frames: Frames, data: bytes) -> list[bytes]:
+    try:
+        return frames.feed(data)
+    except SSEError as exc:
+        raise UpstreamError(f"The backend's stream is broken: {exc}.") from exc

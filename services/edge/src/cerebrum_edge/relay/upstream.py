@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from cerebrum_edge.relay.verdict import UpstreamBroke, error_from_answer
 from cerebrum_edge.routing import ModelInfo
 from cerebrum_edge.settings import Backend
 from cerebrum_kit.errors import CerebrumError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
-from cerebrum_kit.keys import KeyFileError, read_plain_key
+from cerebrum_kit.keys import KeyFileError, PlainKey
 from cerebrum_kit.logs import get_logger
 from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.settings import credential
@@ -118,6 +119,7 @@ class Upstream:
         self._session = session
         self._timeouts = timeouts
         self._fallback_key = fallback_key
+        self._key = None if backend.api_key_file is None else PlainKey(credential(backend.api_key_file))
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """The models that it has now."""
@@ -134,19 +136,39 @@ class Upstream:
                 asyncio.timeout(_SHORT_SECONDS),
                 self._session.get(self.backend.url + path, headers=self._headers()) as response,
             ):
-                answer = await self._json(response)
+                if response.status != 200:
+                    raise await self._error(response)
+                answer = parsed(await response.read())
         if not isinstance(answer, dict):
             raise UpstreamError("The backend's answer is not an object.")
         return answer
 
-    async def post(self, path: str, body: bytes) -> Any:
-        """The whole JSON answer to `body`; cancelling closes the connection, which is how the backend learns of it."""
+    async def post(self, path: str, body: bytes) -> bytes:
+        """The whole JSON answer to `body`, an object; cancelling closes the connection, and the backend learns of it.
+
+        Nothing comes until it is complete, so silence says nothing: while it lasts, the backend's health is asked.
+        """
+        answer = asyncio.create_task(self._post(path, body))
+        try:
+            while not (await asyncio.wait([answer], timeout=self._timeouts.idle))[0]:
+                await self.get("/health")
+            return answer.result()
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+
+    async def _post(self, path: str, body: bytes) -> bytes:
         with self._translated():
             async with (
                 asyncio.timeout(self._timeouts.total),
                 self._session.post(self.backend.url + path, data=body, headers=self._headers()) as response,
             ):
-                return await self._json(response)
+                if response.status != 200:
+                    raise await self._error(response)
+                answer = await response.read()
+        if not isinstance(parsed(answer), dict):
+            raise UpstreamError("The backend's answer is not an object.")
+        return answer
 
     @asynccontextmanager
     async def stream(self, path: str, body: bytes, *, patience: float | None = None) -> AsyncIterator[Body]:
@@ -166,29 +188,24 @@ class Upstream:
             if response.status != 200:
                 with self._translated():
                     async with asyncio.timeout(_SHORT_SECONDS):
-                        text = await response.content.read(_ERROR_BYTES)
-                raise error_from_answer(response.status, text, response.headers)
+                        raise await self._error(response)
             opened = Body(response, times.idle, ends)
             with self._translated(opened):
                 yield opened
         finally:
             opened.close() if opened is not None else response.close()
 
-    async def _json(self, response: aiohttp.ClientResponse) -> Any:
-        if response.status != 200:
-            raise error_from_answer(response.status, await response.content.read(_ERROR_BYTES), response.headers)
-        try:
-            return await response.json(content_type=None)
-        except ValueError as exc:
-            raise UpstreamError("The backend's answer is not JSON.") from exc
+    @staticmethod
+    async def _error(response: aiohttp.ClientResponse) -> CerebrumError:
+        return error_from_answer(response.status, await response.content.read(_ERROR_BYTES), response.headers)
 
     def _headers(self) -> dict[str, str]:
         headers = {"content-type": "application/json"}
         if current_request_id.get():
             headers["x-request-id"] = current_request_id.get()
-        if self.backend.api_key_file is not None:
+        if self._key is not None:
             try:
-                headers["x-api-key"] = read_plain_key(credential(self.backend.api_key_file))
+                headers["x-api-key"] = self._key.read()
             except KeyFileError as exc:
                 log.warning("key cannot be read", backend=self.backend.name, reason=str(exc))
                 raise UpstreamUnavailable(
@@ -214,3 +231,11 @@ class Upstream:
             if body is not None and body.late:
                 raise UpstreamTimeout(f"The backend {name} {body.late}.") from exc
             raise UpstreamBroke(f"The connection to backend {name} broke.") from exc
+
+
+def parsed(answer: bytes) -> Any:
+    """What a backend's answer says. Raises UpstreamError where it is no JSON."""
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError) as exc:
+        raise UpstreamError("The backend's answer is not JSON.") from exc

@@ -38,7 +38,7 @@ class Resources:
     client: str = ""
 
 
-def _resources(request: Request) -> Resources:
+async def _resources(request: Request) -> Resources:  # a plain function would run in a thread of its own
     resources: Resources = request.state.resources
     return replace(resources, client=request.scope.get("cerebrum.key_id", ""))
 

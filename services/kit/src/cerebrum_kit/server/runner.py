@@ -106,6 +106,7 @@ def run(app: FastAPI, options: ServerOptions) -> NoReturn:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here trusts what a client says of its own address
         timeout_keep_alive=options.keep_alive_seconds,
         timeout_graceful_shutdown=int(options.drain_seconds + _LAST_WORDS_SECONDS),
     )
