@@ -43,7 +43,7 @@ def configure_logging(service: str, level: str = "INFO", *, stream: TextIO | Non
         structlog.processors.format_exc_info,
     ]
     output = stream or sys.stdout
-    # Ours go straight to the output: the way through the standard library's records costs a request more than its route.
+    # Ours go straight to the output: the way through the standard library's records costs more than a route.
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
         logger_factory=structlog.WriteLoggerFactory(output),

@@ -48,11 +48,13 @@ class NativeAnswer(Answer):
         return ("/v1/inference", self._body) if self._body["max_tokens"] <= SHORT_TOKENS else None
 
     def take_whole(self, answer: bytes) -> dict[str, Any]:
-        payload = json.loads(answer)
+        payload = checked(json.loads(answer))
+        if not isinstance(payload.get("text"), str):
+            raise UpstreamError("The backend sent an answer without a text.")
         self.prompt_tokens = _prompt_tokens(payload)
         total = payload.get("total_tokens")
         self._counted = total if type(total) is int else 0
-        text = {name: payload[name] for name in ("text", "tokens") if name in payload}
+        text: dict[str, Any] = {name: payload[name] for name in ("text", "tokens") if name in payload}
         return {**text, **self._facts(payload)}
 
     def _event(self, payload: dict[str, Any]) -> bytes:

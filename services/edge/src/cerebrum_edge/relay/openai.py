@@ -47,7 +47,7 @@ class OpenAIAnswer(Answer):
         }
 
     def take_whole(self, answer: bytes) -> bytes:
-        usage = json.loads(answer).get("usage")
+        usage = checked(json.loads(answer)).get("usage")
         tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
         self._counted = tokens if type(tokens) is int else 0
         return answer

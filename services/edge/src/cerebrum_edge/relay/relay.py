@@ -90,7 +90,7 @@ class Relay:
             )
 
     async def ask(self, path: str, body: dict[str, Any], *, model: str, key: bytes, patient: bool = True) -> bytes:
-        """A whole JSON answer. Nothing of it is shown before it is complete, so a backend that is lost costs a repetition.
+        """A whole JSON answer. Nothing of it is shown before it is complete: a lost backend costs a repetition.
 
         Args:
             patient: whether to wait for a backend to come back.
