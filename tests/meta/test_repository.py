@@ -14,12 +14,14 @@ from support.repo import ROOT, load, text_files, tracked
 PACKAGES = {"kit", "edge", "inference", "cli"}
 # Parts that decide and do no I/O: they see `now` and events, and nothing of the outside.
 SCHEDULING = ["contention", "lookup", "output", "pacing", "plan", "prefix", "queueing", "rates"]
+CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
 PURE = [
     "services/kit/src/cerebrum_kit/sse.py",
     "services/kit/src/cerebrum_kit/errors.py",
     "services/edge/src/cerebrum_edge/language.py",
     "services/edge/src/cerebrum_edge/routing.py",
     "services/edge/src/cerebrum_edge/guard/admission.py",
+    *sorted(str(path.relative_to(ROOT)) for path in CONDENSE),
     "services/edge/src/cerebrum_edge/relay/native.py",
     "services/edge/src/cerebrum_edge/relay/verdict.py",
     "services/inference/src/cerebrum_inference/residency.py",
