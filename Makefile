@@ -10,7 +10,7 @@ CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-unit test-roles lint bench bench-inference dev docs lock train
+.PHONY: help venv up down status test test-unit test-roles lint bench bench-inference bench-condense dev docs lock train
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ bench: venv ## measures what the edge adds to the backend, in one run, as JSON l
 
 bench-inference: venv ## the inference service beside other servers: LLAMA_SERVER=path or BUILD_PEER=1, ARGS="--quick"
 	@.venv/bin/python benchmarks/bench_inference.py $(if $(BUILD_PEER),--build-peer) $(ARGS)
+
+bench-condense: venv ## what condensation keeps of real commits' lines: DATA=commits.jsonl
+	@test -n "$(DATA)" || { echo "cerebrum: DATA=file is missing: one commit a line, see docs/condensation.md" >&2; exit 1; }
+	@.venv/bin/python -m benchmarks.bench_condense "$(DATA)" $(ARGS)
 
 docs: venv ## write the roles' READMEs from their argument_specs
 	@.venv/bin/python scripts/role_readmes.py
