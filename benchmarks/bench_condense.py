@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tree_sitter import Parser
+
 from benchmarks.condense_baselines import Kept, Task, bm25, head, original
 from cerebrum_edge.condense import condense, condense_prompt, grammars
 
@@ -112,7 +114,7 @@ def spread(ms: list[float]) -> dict[str, float]:
 
 def error_bytes(text: str, language: str) -> int:
     """Bytes inside the outermost ERROR nodes."""
-    found, waiting = 0, [grammars.parse(text, language)]
+    found, waiting = 0, [Parser(grammars.grammar(language)).parse(text.encode("utf-8", "replace")).root_node]
     while waiting:
         node = waiting.pop()
         if node.is_error:

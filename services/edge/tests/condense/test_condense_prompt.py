@@ -117,3 +117,14 @@ def test_a_repeated_program_ends_as_one_copy_of_each_function(shape: str) -> Non
     assert asked in result.text
     for function in FUNCTIONS[:6]:
         assert function.strip() in result.text
+
+
+def test_a_named_definition_stays_whole_though_others_say_more_of_the_instruction() -> None:
+    named = "def reset(self):\n" + "".join(f"    self.part_{n} = other_{n}(self, {n})\n" for n in range(24)) + "\n\n"
+    louder = "".join(
+        f"def counter_total_{n}(total):\n    counter_total = keep_total(total, {n})\n    return counter_total\n\n\n"
+        for n in range(300)
+    )
+    asked = "counter_total must keep_total as counter_total_7, counter_total_9 and keep_total do since reset() keeps it"
+    result = condense(louder + named + louder.upper(), instruction=asked, budget=2 * len(named))
+    assert named.strip() in result.text

@@ -66,3 +66,21 @@ def test_large_texts_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     for size in (PARSED_CHARS, PARSED_CHARS + 1):
         condense(SHAPES["other lines"](2 * size)[:size], instruction="x", language="python", budget=3000)
     assert parsed == [PARSED_CHARS]
+
+
+@pytest.mark.parametrize("token", ["(a)", "x=>", "<a>", "a<b<", "${", '"', "'a ", "#if a"])
+@pytest.mark.parametrize("language", sorted(grammars.LANGUAGES))
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_what_no_parser_should_be_given_is_refused(token: str, language: str, end: str) -> None:
+    text = (token + end) * (PARSED_CHARS // len(token + end))
+    result = condense(text, instruction="fix a", language=language, budget=3000)
+    assert len(result.text) <= 3000
+
+
+def test_a_parse_has_a_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SHAPES["other lines"](PARSED_CHARS)
+    grammars.parse(text, "python")
+    monkeypatch.setattr(grammars, "_BYTES_A_STEP", 500)
+    with pytest.raises(grammars.NotCode, match="too many steps"):
+        grammars.parse(text, "python")
+    assert condense(text, instruction="compute value_77", language="python", budget=900).reason is None

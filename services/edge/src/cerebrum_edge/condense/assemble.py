@@ -12,6 +12,7 @@ from cerebrum_edge.condense.units import Outline
 
 DEEPEST_INDENT = 24
 _NEAR = 50  # lines in which the next one with text is looked for
+_SHORTEST = len(": f")  # what a marker may be longer for
 _LONGEST_NAME = 40
 _COPIES = 40  # in a gap, that are looked at
 _LOOKED_AT = 400  # lines of a gap that are searched for names
@@ -86,6 +87,8 @@ def assemble(
         if kept[other.first] and kept[other.last]
     )
     for gap in sorted(found, key=lambda gap: gap.first - gap.last):
+        if left < _SHORTEST:
+            break
         names = _names(lines, gap.first, gap.last)
         twin = _twin(gap, replaced)
         for told in (names, names[:2], names[:1], ()):

@@ -4,6 +4,7 @@ clock.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -149,7 +150,8 @@ def outlined(lines: list[str], language: str | None, *, told: bool = True) -> Ou
     text = "\n".join(lines)
     grammar = grammar_of(language, text, told=told)
     if grammar in grammars.LANGUAGES and len(text) <= PARSED_CHARS:
-        return outline(lines, syntax.parts(grammars.parse(text, grammar)))
+        with contextlib.suppress(grammars.NotCode):
+            return outline(lines, syntax.parts(grammars.parse(text, grammar)))
     return outline(lines, splitter.parts(lines))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
+import string
 
 from tree_sitter import Language, Node, Parser
 
@@ -21,6 +23,13 @@ _GRAMMARS = {
     "shell": ("tree_sitter_bash", "language"),
 }
 LANGUAGES = frozenset(_GRAMMARS)
+_QUIET = (string.ascii_letters + string.digits + string.whitespace + "_").encode() + bytes(range(128, 256))
+_MOST_PUNCTUATION = 0.48  # of a text's bytes; code has a tenth to a third
+_BINARY = re.compile(r"[\0-\x08\x0e-\x1a]")
+_LONGEST_LINE = 5_000
+_STEPS = 200  # reports of progress that any parse may take
+_BYTES_A_STEP = 30  # and one more for so many bytes; code takes one for 60 or more
+_READ = 4096
 
 
 @functools.cache
@@ -30,6 +39,34 @@ def grammar(language: str) -> Language:
     return Language(getattr(importlib.import_module(module), function)())
 
 
+class NotCode(ValueError):
+    """The text is nothing that a parser should be given: it is no code, or takes far more steps than code does."""
+
+
 def parse(text: str, language: str) -> Node:
-    """The root of the text's syntax tree. Parsers hold state, so each call has its own (4 µs)."""
-    return Parser(grammar(language)).parse(text.encode("utf-8", "replace")).root_node
+    """The root of the text's syntax tree. Parsers hold state, so each call has its own (4 µs).
+
+    Raises NotCode. Tree-sitter takes minutes or all memory for some texts that are no code (`x=>` a thousand times, as
+    C); what is mostly punctuation or has endless lines is refused, and a parse is ended by its number of steps, so
+    that the same text always meets the same end.
+    """
+    data = text.encode("utf-8", "replace")
+    punctuation = len(data.translate(None, _QUIET))
+    longest = max(map(len, text.split("\n")))
+    if punctuation > _MOST_PUNCTUATION * len(data) or longest > _LONGEST_LINE or _BINARY.search(text):
+        raise NotCode(f"text of {len(text)} characters is not like code")
+    left = _STEPS + len(data) // _BYTES_A_STEP
+
+    def stop(*_: object) -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    def read(offset: int, _: object) -> bytes:
+        return data[offset : offset + _READ]
+
+    try:
+        tree = Parser(grammar(language)).parse(read, encoding="utf8", progress_callback=stop)
+    except ValueError as error:
+        raise NotCode(f"text of {len(text)} characters takes too many steps to parse") from error
+    return tree.root_node

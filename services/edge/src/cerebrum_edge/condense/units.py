@@ -15,8 +15,8 @@ from typing import Protocol
 from cerebrum_edge.condense import kinds
 
 UNIT_CHARS = 300  # statements are gathered up to this size, constructs above it are opened
-_UNITS = 450  # of a text that is so large that units must be larger, so that work grows with lines and not with pieces
-_LARGEST = 1_500
+_UNITS = 250  # of a text that is so large that units must be larger, so that work grows with lines and not with pieces
+_LARGEST = 2_500
 
 
 class Part(Protocol):
