@@ -1,8 +1,8 @@
 """How the next token of one generation is chosen.
 
 llama.cpp's samplers do the choosing. What is added here keeps them off a vocabulary of 150,000 where they need not see
-it: the greedy choice is a maximum (8 against 140 microseconds), and with `top_k` only the tokens that can be among the
-best k are handed over, which changes nothing about the result.
+it: the greedy choice is a maximum, and with `top_k` only the tokens that can be among the best k are handed over, which
+changes nothing about the result.
 """
 
 from __future__ import annotations
