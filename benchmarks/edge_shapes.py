@@ -31,6 +31,7 @@ _TIMINGS = {
     "decode_seconds": 0.001,
     "drafted_tokens": 0,
     "accepted_tokens": 0,
+    "resumed_tokens": 0,
 }
 
 

@@ -70,8 +70,8 @@ def _digest(data: bytes) -> str:
     ("model", "reason"),
     [
         ("damaged", "damaged.gguf has sha256"),
-        ("letter", "letter.gguf is not a GGUF file"),
-        ("pinned-letter", "letter.gguf is not a GGUF file"),
+        ("letter", "letter.gguf: the file is not GGUF"),
+        ("pinned-letter", "letter.gguf: the file is not GGUF"),
         ("header", "header.gguf"),
         ("short", "the manifest says 5"),
     ],

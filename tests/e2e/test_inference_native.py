@@ -60,6 +60,7 @@ def test_stream_adds_up_to_the_whole(inference: Inference) -> None:
         "decode_seconds",
         "drafted_tokens",
         "accepted_tokens",
+        "resumed_tokens",
     }
 
 

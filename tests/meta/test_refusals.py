@@ -123,7 +123,7 @@ def test_numbers_and_booleans_of_the_command_line_are_text_and_taken_all_the_sam
 def text_values() -> dict[str, dict[str, Any]]:
     """Every default of the roles with ranges, numbers as text."""
     needed: dict[str, dict[str, Any]] = {
-        "edge": {"edge_backends": [{"name": "vps", "url": "http://127.0.0.1:9000"}]},
+        "edge": {"edge_open": "true", "edge_backends": [{"name": "vps", "url": "http://127.0.0.1:9000"}]},
         "inference": {"role_path": str(ROOT / "roles/inference")},
         "app": {
             "app_service": "edge",

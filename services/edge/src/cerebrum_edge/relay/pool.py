@@ -193,21 +193,20 @@ class Pool:
 
     async def watch(self, told: Callable[[str | None], None]) -> None:
         """Probes for ever; `told` hears what keeps the pool from answering."""
-        while True:
-            hurry = _ANXIOUS_SECONDS if self._anxious else _PROBE_SECONDS
-            if self._anxious:
-                await asyncio.sleep(hurry)
-            else:
-                await _bounded(self._worried.wait(), hurry)
-            await asyncio.gather(*(self._guarded_probe(member) for member in self.members))
-            told(self.problem)
+        await asyncio.gather(*(self._watch(member, told) for member in self.members))
 
-    async def _guarded_probe(self, member: Member) -> None:
-        try:
-            await self.probe(member)
-        except Exception:  # the watch must outlive whatever it meets; the next probe tells the truth again
-            log.exception("probe failed", backend=member.name)
-            member.problem = "the probe failed"
+    async def _watch(self, member: Member, told: Callable[[str | None], None]) -> None:
+        while True:
+            if self._anxious:
+                await asyncio.sleep(_ANXIOUS_SECONDS)
+            else:
+                await _bounded(self._worried.wait(), _PROBE_SECONDS)
+            try:
+                await self.probe(member)
+            except Exception:  # the watch must outlive whatever it meets; the next probe tells the truth again
+                log.exception("probe failed", backend=member.name)
+                member.problem = "the probe failed"
+            told(self.problem)
 
 
 async def _bounded(waiting: Awaitable[object], seconds: float) -> None:
