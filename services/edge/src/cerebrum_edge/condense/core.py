@@ -101,7 +101,16 @@ def pipeline(
     ranked = order(whole, found)
     first = _first(whole, ranked, asked_for, near, budget)
     fixed = [*_between(regions, len(lines)), *([near] if near and whole_focus else [])]
-    plan = _Plan(whole, fixed, ranked, first, _same(whole, found), _marker_chars(whole, styles))
+    same = _same(whole, found)
+    dropped = {unit for construct, _ in same for unit in construct.units}
+    plan = _Plan(
+        whole,
+        fixed,
+        [unit for unit in ranked if unit not in dropped],
+        [unit for unit in first if unit not in dropped],
+        same,
+        Selection(whole, _marker_chars(whole, styles), fixed),
+    )
     kept, result = _fit(plan, styles, budget, final_newline=text.endswith("\n"))
     if len(result) >= len(text):
         return untouched(text, "nothing to gain", units=len(whole.units), language=main.language)
@@ -175,8 +184,8 @@ def _marker_chars(whole: Outline, styles: Sequence[assemble.Style]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that decides what stays, but how much. `fixed` are lines that always stay, `first` units that go before the
-    `ranked` ones; `same` are copies that go, each with the one that stands for it.
+    """All that decides what stays, but how much. `fixed` are lines that always stay, and `begun` the selection of them;
+    `first` are units that go before the `ranked` ones, `same` copies that go, each with the one that stands for it.
     """
 
     whole: Outline
@@ -184,16 +193,14 @@ class _Plan:
     ranked: list[int]
     first: list[int]
     same: Sequence[tuple[Construct, Construct]]
-    marker: int
+    begun: Selection
 
     def select(self, budget: int) -> bytearray:
-        dropped = {unit for construct, _ in self.same for unit in construct.units}
-        ranked = [unit for unit in self.ranked if unit not in dropped]
-        selection = Selection(self.whole, self.marker, self.fixed)
-        selection.fill([unit for unit in self.first if unit not in dropped], budget)
-        selection.fill(ranked, budget)
+        selection = self.begun.copy()
+        selection.fill(self.first, budget)
+        selection.fill(self.ranked, budget)
         selection.close_gaps()
-        selection.fill(ranked, budget)
+        selection.fill(self.ranked, budget)
         selection.close_gaps()
         return selection.kept
 

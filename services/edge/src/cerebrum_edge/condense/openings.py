@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from cerebrum_edge.condense.terms import STOP, VERBS, Query
 
 _ADDING = frozenset(("add", "adds", "added", "include", "support", "introduce", "register", "new", "allow"))
-_KEY = re.compile(r"[(\"'&\[{.]{0,3}([A-Za-z][\w-]*)")
+# A line's indentation, a bracket that closes, its first word if nothing but brackets and quotes is before it, and what
+# tells it from a blank one. Matches once a line, and once more at the end.
+_LINE = re.compile(r"([^\S\n]*)([)\]}]?)(?:[(\"'&\[{.]{0,3}([A-Za-z][\w-]*))?(.?).*\n?")
 _LEAST = 8  # entries that are in order before a list is taken for sorted
-_CLOSERS = ("}", ")", "]")
 
 
 def openings(lines: Sequence[str], query: Query) -> set[int]:
@@ -31,23 +32,22 @@ def openings(lines: Sequence[str], query: Query) -> set[int]:
 def _sorted_runs(lines: Sequence[str]) -> Iterator[tuple[list[str], list[int]]]:
     """Lines of one indentation whose first words are in order; what is indented deeper between them belongs to them."""
     open_runs: list[tuple[int, list[str], list[int]]] = []  # outermost first
-    for row, line in enumerate(lines):
-        stripped = line.lstrip()
-        own = len(line) - len(stripped)
-        if not stripped:
+    for row, (white, closer, key, more) in enumerate(_LINE.findall("\n".join(lines))):
+        if not (closer or key or more):
             continue
+        own = len(white)
         while open_runs and open_runs[-1][0] > own:
             yield open_runs.pop()[1:]
-        if open_runs and open_runs[-1][0] == own and stripped.startswith(_CLOSERS):
+        if closer:
             continue
-        key = _KEY.match(stripped)
-        word = key.group(1).lower() if key else ""
-        if open_runs and open_runs[-1][0] == own and not (word and word >= open_runs[-1][1][-1]):
+        word = key.lower()
+        if open_runs and open_runs[-1][0] == own:
+            if word and word >= open_runs[-1][1][-1]:
+                open_runs[-1][1].append(word)
+                open_runs[-1][2].append(row)
+                continue
             yield open_runs.pop()[1:]
         if word:
-            if not open_runs or open_runs[-1][0] < own:
-                open_runs.append((own, [], []))
-            open_runs[-1][1].append(word)
-            open_runs[-1][2].append(row)
+            open_runs.append((own, [word], [row]))
     for _, keys, rows in open_runs:
         yield keys, rows
