@@ -89,7 +89,7 @@ def assemble(
     for gap in sorted(found, key=lambda gap: gap.first - gap.last):
         if left < _SHORTEST:
             break
-        names = _names(lines, gap.first, gap.last)
+        names = _names(outline.piece(gap.first, min(gap.last, gap.first + _LOOKED_AT - 1)))
         twin = _twin(gap, replaced)
         for told in (names, names[:2], names[:1], ()):
             if told or twin:
@@ -131,11 +131,11 @@ def _text(lines: list[str], rows: range, otherwise: int) -> int:
     return otherwise
 
 
-def _names(lines: list[str], first: int, last: int) -> list[str]:
+def _names(text: str) -> list[str]:
     """What the elided lines define, outermost definitions only, each once."""
     found: dict[str, None] = {}
     outermost = None
-    for indent, name in kinds.definitions(lines[first : min(last + 1, first + _LOOKED_AT)]):
+    for indent, name in kinds.definitions(text):
         if outermost is None or indent <= outermost:
             outermost = indent
             if len(name) <= _LONGEST_NAME:

@@ -99,9 +99,10 @@ def pipeline(
         for region in regions
     ]
     ranked = order(whole, found)
-    first = _first(whole, ranked, asked_for, near, budget)
+    built = constructs(whole)
+    first = _first(whole, ranked, built, asked_for, near, budget)
     fixed = [*_between(regions, len(lines)), *([near] if near and whole_focus else [])]
-    same = _same(whole, found)
+    same = _same(whole, found, built)
     dropped = {unit for construct, _ in same for unit in construct.units}
     plan = _Plan(
         whole,
@@ -164,10 +165,10 @@ def outlined(lines: list[str], language: str | None, *, told: bool = True) -> Ou
     return outline(lines, splitter.parts(lines))
 
 
-def _same(whole: Outline, found: Sequence[float]) -> list[tuple[Construct, Construct]]:
+def _same(whole: Outline, found: Sequence[float], built: Sequence[tuple[Construct, int]]) -> list[tuple[Construct, Construct]]:
     """Of each group of copies, all but one, each with that one: the earliest that scores about as high as any."""
     pairs = []
-    for group in copies(whole):
+    for group in copies(whole, built):
         score = {construct: max(found[unit] for unit in construct.units) for construct in group}
         least = max(score.values()) - _ABOUT
         best = next(construct for construct in group if score[construct] >= least)
@@ -231,7 +232,14 @@ def _between(regions: Sequence[Region], count: int) -> list[Lines]:
     return [*found, (at, count - 1)]
 
 
-def _first(whole: Outline, ranked: Sequence[int], asked: Query, near: Lines | None, budget: int) -> list[int]:
+def _first(
+    whole: Outline,
+    ranked: Sequence[int],
+    built: Sequence[tuple[Construct, int]],
+    asked: Query,
+    near: Lines | None,
+    budget: int,
+) -> list[int]:
     """Units that stay first: where the edit is, what the instruction names, and imports, if each leaves room."""
     imports = [unit for unit in ranked if kinds.is_import(whole.lines[whole.units[unit].first])]
     size = sum(whole.chars(whole.units[unit].first, whole.units[unit].last) for unit in imports)
@@ -241,7 +249,7 @@ def _first(whole: Outline, ranked: Sequence[int], asked: Query, near: Lines | No
             unit for unit in ranked if whole.units[unit].first <= near[1] and near[0] <= whole.units[unit].last
         )
     if asked.named:
-        for construct, _ in constructs(whole):
+        for construct, _ in built:
             size = whole.chars(construct.first, construct.last)
             if construct.name.lower() in asked.named and size <= budget * _NAMED_SHARE:
                 wanted.update(construct.units)

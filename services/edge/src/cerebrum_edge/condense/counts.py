@@ -53,7 +53,7 @@ class Counts:
 
 
 def count(outline: Outline, query: Query) -> Counts:
-    offsets, text = outline.offsets, spaced("\n".join(outline.lines))
+    offsets, text = outline.offsets, spaced(outline.text)
     unit_words = [text[offsets[unit.first] : offsets[unit.last + 1]].split() for unit in outline.units]
     frame_words = [
         "".join([text[offsets[row] : offsets[row + 1]] for row in block.frame]).split() for block in outline.blocks

@@ -5,7 +5,6 @@ purpose: the same rules serve languages that have none at hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 _IMPORT = re.compile(
     r"\s*(?:import\b|from\s+\S+\s+import\b|#\s*include\b|use\s+[\w:{]|package\b|require\b|using\s|"
@@ -58,9 +57,8 @@ def name(line: str) -> str:
     return "" if told in _KEYWORDS else told
 
 
-def gist(lines: Sequence[str], name: str) -> str:
+def gist(text: str, name: str) -> str:
     """A construct's text without what makes no difference: white space, and the name that it defines."""
-    text = "\n".join(lines)
     return " ".join((text.replace(name, "\0") if len(name) > 1 else text).split())
 
 
@@ -69,10 +67,10 @@ def defined(line: str) -> str:
     return name(line) if is_definition(line) or _HEAD.match(line[:_LOOKED_AT]) else ""
 
 
-def definitions(lines: Sequence[str]) -> list[tuple[int, str]]:
-    """Indentation and name of each definition that begins in the lines, in their order. One search for all of them."""
+def definitions(text: str) -> list[tuple[int, str]]:
+    """Indentation and name of each definition that begins in the text, in their order. One search for all of them."""
     found = []
-    for match in _ANYWHERE.finditer("\n".join(lines)):
+    for match in _ANYWHERE.finditer(text):
         line = match.group()
         told = name(line)
         if told:
