@@ -116,7 +116,10 @@ def test_a_sorted_list_opens_where_a_new_word_belongs(instruction: str, rows: se
 def test_what_is_deeper_does_not_end_a_list() -> None:
     deeper = [line.replace('["', '[\n        "').split("\n") for line in LIST]
     lines = [line for group in deeper for line in group]
-    assert [lines[row].strip() for row in sorted(openings("\n".join(lines), query("add dart")))] == ['("d", [', '("elm", [']
+    assert [lines[row].strip() for row in sorted(openings("\n".join(lines), query("add dart")))] == [
+        '("d", [',
+        '("elm", [',
+    ]
 
 
 def indented(depths: list[int]) -> Outline:

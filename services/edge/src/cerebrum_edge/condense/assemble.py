@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def assemble(
     for gap in sorted(found, key=lambda gap: gap.first - gap.last):
         if left < _SHORTEST:
             break
-        names = _names(outline.piece(gap.first, min(gap.last, gap.first + _LOOKED_AT - 1)))
+        names = _names(lines, gap.first, gap.last)
         twin = _twin(gap, replaced)
         for told in (names, names[:2], names[:1], ()):
             if told or twin:
@@ -131,12 +132,14 @@ def _text(lines: list[str], rows: range, otherwise: int) -> int:
     return otherwise
 
 
-def _names(text: str) -> list[str]:
+def _names(lines: list[str], first: int, last: int) -> list[str]:
     """What the elided lines define, outermost definitions only, each once."""
     found: dict[str, None] = {}
-    outermost = None
-    for indent, name in kinds.definitions(text):
-        if outermost is None or indent <= outermost:
+    outermost: float = math.inf
+    for line in lines[first : min(last + 1, first + _LOOKED_AT)]:
+        indent = len(line) - len(line.lstrip())
+        name = kinds.defined(line) if indent <= outermost and indent < len(line) else ""
+        if name:
             outermost = indent
             if len(name) <= _LONGEST_NAME:
                 found[name] = None

@@ -165,7 +165,9 @@ def outlined(lines: list[str], language: str | None, *, told: bool = True) -> Ou
     return outline(lines, splitter.parts(lines))
 
 
-def _same(whole: Outline, found: Sequence[float], built: Sequence[tuple[Construct, int]]) -> list[tuple[Construct, Construct]]:
+def _same(
+    whole: Outline, found: Sequence[float], built: Sequence[tuple[Construct, int]]
+) -> list[tuple[Construct, Construct]]:
     """Of each group of copies, all but one, each with that one: the earliest that scores about as high as any."""
     pairs = []
     for group in copies(whole, built):

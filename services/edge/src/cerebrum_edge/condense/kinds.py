@@ -32,7 +32,6 @@ _HEADS = (
     + r")\b)[\w \t*&:<>,~\[\].?@$]{1,200}\([^;{}=\n]{0,200}\{[ \t\r]*$|[\w-]{1,80}[ \t]*\(\)[ \t]*\{?[ \t\r]*$"
 )
 _HEAD = re.compile(r"\s*(?:" + _HEADS + ")")
-_ANYWHERE = re.compile(r"^[ \t]*(?:" + _DEFINES + "|" + _HEADS + ").*", re.MULTILINE)
 _KEYWORDS = frozenset(_CONTROL.split("|"))
 _LOOKED_AT = 300  # characters of a line that are looked at
 
@@ -65,14 +64,3 @@ def gist(text: str, name: str) -> str:
 def defined(line: str) -> str:
     """The name that a line begins to define; "" for a line that begins no definition."""
     return name(line) if is_definition(line) or _HEAD.match(line[:_LOOKED_AT]) else ""
-
-
-def definitions(text: str) -> list[tuple[int, str]]:
-    """Indentation and name of each definition that begins in the text, in their order. One search for all of them."""
-    found = []
-    for match in _ANYWHERE.finditer(text):
-        line = match.group()
-        told = name(line)
-        if told:
-            found.append((len(line) - len(line.lstrip()), told))
-    return found

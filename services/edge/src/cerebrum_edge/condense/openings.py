@@ -10,7 +10,7 @@ from cerebrum_edge.condense.terms import STOP, VERBS, Query
 _ADDING = frozenset(("add", "adds", "added", "include", "support", "introduce", "register", "new", "allow"))
 # A line's indentation, a bracket that closes, its first word if nothing but brackets and quotes is before it, and what
 # tells it from a blank one. Matches once a line, and once more at the end.
-_LINE = re.compile(r"([^\S\n]*)([)\]}]?)(?:[(\"'&\[{.]{0,3}([A-Za-z][\w-]*))?(.?).*\n?")
+_LINE = re.compile(r"([ \t]*)[^\S\n]*([)\]}]?)(?:[(\"'&\[{.]{0,3}([A-Za-z][\w-]*))?(.?).*\n?")
 _LEAST = 8  # entries that are in order before a list is taken for sorted
 
 

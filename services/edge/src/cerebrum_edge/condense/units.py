@@ -69,7 +69,6 @@ class Outline:
     def chars(self, first: int, last: int) -> int:
         return self.offsets[last + 1] - self.offsets[first]
 
-
     def piece(self, first: int, last: int) -> str:
         return self.text[self.offsets[first] : self.offsets[last + 1] - 1]
 
