@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cerebrum_edge.condense import condense, condense_prompt
-from cerebrum_edge.condense.fingerprint import copies
+from cerebrum_edge.condense import condense, condense_prompt, fingerprint
+from cerebrum_edge.condense.constructs import Construct, constructs
 from cerebrum_edge.condense.grammars import parse
 from cerebrum_edge.condense.syntax import parts
 from cerebrum_edge.condense.units import Outline, outline, split_lines
@@ -19,6 +19,10 @@ BODY = (
 
 def outlined(text: str) -> Outline:
     return outline(split_lines(text), parts(parse(text, "python")))
+
+
+def copies(whole: Outline) -> list[list[Construct]]:
+    return fingerprint.copies(whole, constructs(whole))
 
 
 def test_a_renamed_copy_is_a_copy() -> None:
@@ -58,3 +62,10 @@ def test_branches_that_do_the_same_are_no_copies() -> None:
     branch = "        for row in rows:\n" + "".join(f"            row.part_{n}(limit)\n" for n in range(5))
     text = f"def heavy(rows, limit):\n    if rows:\n{branch}\n    else:\n{branch}\n"
     assert not copies(outlined(text))
+
+
+@given(st.integers(0, 260), st.sampled_from([" ", "\n", "\t\n  "]))
+def test_copies_are_found_whatever_their_white_space(width: int, white: str) -> None:
+    head, tail = "def heavy(rows):\n    total = 1\n", "    return heavy(total)\n\n\n"
+    wide = (head + white * width + "\n" + tail).replace("heavy", "heavier")
+    assert copies(outlined(head + tail + "x = 1\n\n\n" + wide))

@@ -11,7 +11,7 @@ from cerebrum_edge.condense.openings import openings
 from cerebrum_edge.condense.rank import WEIGHTS
 from cerebrum_edge.condense.select import Selection
 from cerebrum_edge.condense.signals import NAMES
-from cerebrum_edge.condense.terms import parts, query, stem
+from cerebrum_edge.condense.terms import WORD, parts, query, spaced, stem
 from cerebrum_edge.condense.units import Outline, outline
 
 MARKER = 12
@@ -51,13 +51,19 @@ def test_what_an_instruction_speaks_of(instruction: str, identifier: str, matche
     assert bool(query(instruction).match(identifier)) == matches
 
 
-@given(st.text(max_size=200), st.lists(st.text("abAB_1é", max_size=12), max_size=20))
-def test_the_quick_refusal_refuses_no_match(instruction: str, words: list[str]) -> None:
-    built = query(instruction + " " + " ".join(words[:3]))
-    slow = query(instruction + " " + " ".join(words[:3]))
-    slow._possible = None
-    for word in words:
-        assert built.match(word) == slow.match(word)
+WORDS = st.text("abAB_1éİK", min_size=1, max_size=12)
+
+
+@given(st.text(max_size=200), st.lists(WORDS, max_size=20), st.integers(0, 3))
+def test_the_quick_refusal_refuses_no_match(instruction: str, words: list[str], named: int) -> None:
+    built = query(instruction + " " + " ".join(words[:named]))
+    assert built.matches(set(words)) == {word: built.match(word) for word in words if built.match(word)}
+
+
+@given(st.text())
+def test_the_quick_split_finds_all_words_where_they_are(text: str) -> None:
+    assert spaced(text).split() == WORD.findall(text)
+    assert len(spaced(text)) == len(text)
 
 
 @pytest.mark.parametrize("instruction", ["call reset() first", "fix `Table.reset`", "see Table.reset"])
@@ -104,13 +110,16 @@ LIST = [
     ],
 )
 def test_a_sorted_list_opens_where_a_new_word_belongs(instruction: str, rows: set[int]) -> None:
-    assert openings(LIST, query(instruction)) == rows
+    assert openings("\n".join(LIST), query(instruction)) == rows
 
 
 def test_what_is_deeper_does_not_end_a_list() -> None:
     deeper = [line.replace('["', '[\n        "').split("\n") for line in LIST]
     lines = [line for group in deeper for line in group]
-    assert [lines[row].strip() for row in sorted(openings(lines, query("add dart")))] == ['("d", [', '("elm", [']
+    assert [lines[row].strip() for row in sorted(openings("\n".join(lines), query("add dart")))] == [
+        '("d", [',
+        '("elm", [',
+    ]
 
 
 def indented(depths: list[int]) -> Outline:

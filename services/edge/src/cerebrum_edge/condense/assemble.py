@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -134,9 +135,11 @@ def _text(lines: list[str], rows: range, otherwise: int) -> int:
 def _names(lines: list[str], first: int, last: int) -> list[str]:
     """What the elided lines define, outermost definitions only, each once."""
     found: dict[str, None] = {}
-    outermost = None
-    for indent, name in kinds.definitions(lines[first : min(last + 1, first + _LOOKED_AT)]):
-        if outermost is None or indent <= outermost:
+    outermost: float = math.inf
+    for line in lines[first : min(last + 1, first + _LOOKED_AT)]:
+        indent = len(line) - len(line.lstrip())
+        name = kinds.defined(line) if indent <= outermost and indent < len(line) else ""
+        if name:
             outermost = indent
             if len(name) <= _LONGEST_NAME:
                 found[name] = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cerebrum_edge.condense import kinds
 from cerebrum_edge.condense.units import Outline
@@ -10,8 +10,7 @@ from cerebrum_edge.condense.units import Outline
 _DEEPEST = 3  # constructs within constructs that are looked at
 
 
-@dataclass(frozen=True, slots=True)
-class Construct:
+class Construct(NamedTuple):
     """A construct's lines (0-based, inclusive), the units in it, and the name that it defines."""
 
     first: int
@@ -31,11 +30,15 @@ def constructs(outline: Outline) -> list[tuple[Construct, int]]:
             found.append(
                 (Construct(unit.first, unit.last, range(index, index + 1), kinds.defined(lines[unit.first])), 0)
             )
-        while block >= 0:
-            if firsts[block] < 0:
-                firsts[block] = index
+        elif ends[block] < 0:
+            firsts[block] = ends[block] = index
+        else:
             ends[block] = index
-            block = blocks[block].parent
+    for index in range(len(blocks) - 1, -1, -1):  # a parent comes before its children
+        outer = blocks[index].parent
+        if outer >= 0 and firsts[index] >= 0:
+            firsts[outer] = min(firsts[outer], firsts[index]) if firsts[outer] >= 0 else firsts[index]
+            ends[outer] = max(ends[outer], ends[index])
     for index, block_ in enumerate(blocks):
         depths[index] = depths[block_.parent] + 1 if block_.parent >= 0 else 0
         if depths[index] < _DEEPEST and firsts[index] >= 0:

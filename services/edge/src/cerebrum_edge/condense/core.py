@@ -99,9 +99,19 @@ def pipeline(
         for region in regions
     ]
     ranked = order(whole, found)
-    first = _first(whole, ranked, asked_for, near, budget)
+    built = constructs(whole)
+    first = _first(whole, ranked, built, asked_for, near, budget)
     fixed = [*_between(regions, len(lines)), *([near] if near and whole_focus else [])]
-    plan = _Plan(whole, fixed, ranked, first, _same(whole, found), _marker_chars(whole, styles))
+    same = _same(whole, found, built)
+    dropped = {unit for construct, _ in same for unit in construct.units}
+    plan = _Plan(
+        whole,
+        fixed,
+        [unit for unit in ranked if unit not in dropped],
+        [unit for unit in first if unit not in dropped],
+        same,
+        Selection(whole, _marker_chars(whole, styles), fixed),
+    )
     kept, result = _fit(plan, styles, budget, final_newline=text.endswith("\n"))
     if len(result) >= len(text):
         return untouched(text, "nothing to gain", units=len(whole.units), language=main.language)
@@ -155,10 +165,12 @@ def outlined(lines: list[str], language: str | None, *, told: bool = True) -> Ou
     return outline(lines, splitter.parts(lines))
 
 
-def _same(whole: Outline, found: Sequence[float]) -> list[tuple[Construct, Construct]]:
+def _same(
+    whole: Outline, found: Sequence[float], built: Sequence[tuple[Construct, int]]
+) -> list[tuple[Construct, Construct]]:
     """Of each group of copies, all but one, each with that one: the earliest that scores about as high as any."""
     pairs = []
-    for group in copies(whole):
+    for group in copies(whole, built):
         score = {construct: max(found[unit] for unit in construct.units) for construct in group}
         least = max(score.values()) - _ABOUT
         best = next(construct for construct in group if score[construct] >= least)
@@ -175,8 +187,8 @@ def _marker_chars(whole: Outline, styles: Sequence[assemble.Style]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that decides what stays, but how much. `fixed` are lines that always stay, `first` units that go before the
-    `ranked` ones; `same` are copies that go, each with the one that stands for it.
+    """All that decides what stays, but how much. `fixed` are lines that always stay, and `begun` the selection of them;
+    `first` are units that go before the `ranked` ones, `same` copies that go, each with the one that stands for it.
     """
 
     whole: Outline
@@ -184,16 +196,14 @@ class _Plan:
     ranked: list[int]
     first: list[int]
     same: Sequence[tuple[Construct, Construct]]
-    marker: int
+    begun: Selection
 
     def select(self, budget: int) -> bytearray:
-        dropped = {unit for construct, _ in self.same for unit in construct.units}
-        ranked = [unit for unit in self.ranked if unit not in dropped]
-        selection = Selection(self.whole, self.marker, self.fixed)
-        selection.fill([unit for unit in self.first if unit not in dropped], budget)
-        selection.fill(ranked, budget)
+        selection = self.begun.copy()
+        selection.fill(self.first, budget)
+        selection.fill(self.ranked, budget)
         selection.close_gaps()
-        selection.fill(ranked, budget)
+        selection.fill(self.ranked, budget)
         selection.close_gaps()
         return selection.kept
 
@@ -224,7 +234,14 @@ def _between(regions: Sequence[Region], count: int) -> list[Lines]:
     return [*found, (at, count - 1)]
 
 
-def _first(whole: Outline, ranked: Sequence[int], asked: Query, near: Lines | None, budget: int) -> list[int]:
+def _first(
+    whole: Outline,
+    ranked: Sequence[int],
+    built: Sequence[tuple[Construct, int]],
+    asked: Query,
+    near: Lines | None,
+    budget: int,
+) -> list[int]:
     """Units that stay first: where the edit is, what the instruction names, and imports, if each leaves room."""
     imports = [unit for unit in ranked if kinds.is_import(whole.lines[whole.units[unit].first])]
     size = sum(whole.chars(whole.units[unit].first, whole.units[unit].last) for unit in imports)
@@ -234,7 +251,7 @@ def _first(whole: Outline, ranked: Sequence[int], asked: Query, near: Lines | No
             unit for unit in ranked if whole.units[unit].first <= near[1] and near[0] <= whole.units[unit].last
         )
     if asked.named:
-        for construct, _ in constructs(whole):
+        for construct, _ in built:
             size = whole.chars(construct.first, construct.last)
             if construct.name.lower() in asked.named and size <= budget * _NAMED_SHARE:
                 wanted.update(construct.units)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cerebrum_edge.condense.terms import WORD, Matches, Query
+from cerebrum_edge.condense.terms import Matches, Query, spaced
 from cerebrum_edge.condense.units import Outline
 
 _SATURATION = 1.5  # BM25's k1: how soon a repeated word stops counting
@@ -53,11 +53,13 @@ class Counts:
 
 
 def count(outline: Outline, query: Query) -> Counts:
-    lines = outline.lines
-    unit_words = [WORD.findall("\n".join(lines[unit.first : unit.last + 1])) for unit in outline.units]
-    frame_words = [WORD.findall("\n".join([lines[row] for row in block.frame])) for block in outline.blocks]
+    offsets, text = outline.offsets, spaced(outline.text)
+    unit_words = [text[offsets[unit.first] : offsets[unit.last + 1]].split() for unit in outline.units]
+    frame_words = [
+        "".join([text[offsets[row] : offsets[row + 1]] for row in block.frame]).split() for block in outline.blocks
+    ]
     vocabulary = set().union(*unit_words, *frame_words)
-    matching = {word: matches for word in vocabulary if (matches := query.match(word))}
+    matching = query.matches(vocabulary)
     units = [_said(words, matching) for words in unit_words]
     frames = [_said(words, matching) for words in frame_words]
     documents = [0] * len(query.weights)

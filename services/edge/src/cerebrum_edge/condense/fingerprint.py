@@ -7,26 +7,41 @@ and the one that matters may be either.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable, Sequence
 
 from cerebrum_edge.condense import kinds
-from cerebrum_edge.condense.constructs import Construct, constructs
+from cerebrum_edge.condense.constructs import Construct
 from cerebrum_edge.condense.units import Outline
 
 _LEAST_NESTED = 120  # characters of a copy inside another construct; short ones are idioms, not copies
 _LEAST = 12  # at the top level, where whole passages are pasted
+_BEGINS = 60  # characters of a gist that most constructs differ in already
+_BEGINNING = 200  # of the text, which seldom has less than that in it
 
 
-def copies(outline: Outline) -> list[list[Construct]]:
-    """Groups of two or more constructs that are copies of each other, in source order."""
-    groups: dict[Hashable, list[Construct]] = {}
-    for construct, depth in constructs(outline):
+def copies(outline: Outline, found: Sequence[tuple[Construct, int]]) -> list[list[Construct]]:
+    """Groups of two or more of the constructs `found` that are copies of each other, in source order."""
+    alike: dict[str, list[Construct]] = {}
+    for construct, depth in found:
         if depth and not kinds.is_definition(outline.lines[construct.first]):
             continue  # two branches that do the same are often edited together
         if outline.chars(construct.first, construct.last) > (_LEAST_NESTED if depth else _LEAST):
-            lines = outline.lines[construct.first : construct.last + 1]
-            groups.setdefault(kinds.gist(lines, construct.name), []).append(construct)
+            alike.setdefault(_beginning(outline, construct), []).append(construct)
+    groups: dict[str, list[Construct]] = {}
+    for some in alike.values():
+        for construct in some if len(some) > 1 else ():
+            text = outline.piece(construct.first, construct.last)
+            groups.setdefault(kinds.gist(text, construct.name), []).append(construct)
     return _outermost(group for group in groups.values() if len(group) > 1)
+
+
+def _beginning(outline: Outline, construct: Construct) -> str:
+    """What a construct's gist begins with, from as little of its text as that needs."""
+    text = outline.piece(construct.first, construct.last)
+    gist = kinds.gist(text[:_BEGINNING], construct.name)
+    if len(gist) < _BEGINS + len(construct.name):  # the last word may be the name, cut short
+        gist = kinds.gist(text, construct.name)
+    return gist[:_BEGINS]
 
 
 def _outermost(groups: Iterable[list[Construct]]) -> list[list[Construct]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import re
 import string
 
 from tree_sitter import Language, Node, Parser
@@ -25,7 +24,7 @@ _GRAMMARS = {
 LANGUAGES = frozenset(_GRAMMARS)
 _QUIET = (string.ascii_letters + string.digits + string.whitespace + "_").encode() + bytes(range(128, 256))
 _MOST_PUNCTUATION = 0.48  # of a text's bytes; code has a tenth to a third
-_BINARY = re.compile(r"[\0-\x08\x0e-\x1a]")
+_BINARY = bytes(range(9)) + bytes(range(14, 27))
 _LONGEST_LINE = 5_000
 _STEPS = 200  # reports of progress that any parse may take
 _BYTES_A_STEP = 30  # and one more for so many bytes; code takes one for 60 or more
@@ -51,9 +50,10 @@ def parse(text: str, language: str) -> Node:
     that the same text always meets the same end.
     """
     data = text.encode("utf-8", "replace")
-    punctuation = len(data.translate(None, _QUIET))
+    loud = data.translate(None, _QUIET)
     longest = max(map(len, text.split("\n")))
-    if punctuation > _MOST_PUNCTUATION * len(data) or longest > _LONGEST_LINE or _BINARY.search(text):
+    binary = len(loud.translate(None, _BINARY)) < len(loud)
+    if binary or len(loud) > _MOST_PUNCTUATION * len(data) or longest > _LONGEST_LINE:
         raise NotCode(f"text of {len(text)} characters is not like code")
     left = _STEPS + len(data) // _BYTES_A_STEP
 

@@ -5,7 +5,6 @@ purpose: the same rules serve languages that have none at hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 _IMPORT = re.compile(
     r"\s*(?:import\b|from\s+\S+\s+import\b|#\s*include\b|use\s+[\w:{]|package\b|require\b|using\s|"
@@ -33,7 +32,6 @@ _HEADS = (
     + r")\b)[\w \t*&:<>,~\[\].?@$]{1,200}\([^;{}=\n]{0,200}\{[ \t\r]*$|[\w-]{1,80}[ \t]*\(\)[ \t]*\{?[ \t\r]*$"
 )
 _HEAD = re.compile(r"\s*(?:" + _HEADS + ")")
-_ANYWHERE = re.compile(r"^[ \t]*(?:" + _DEFINES + "|" + _HEADS + ").*", re.MULTILINE)
 _KEYWORDS = frozenset(_CONTROL.split("|"))
 _LOOKED_AT = 300  # characters of a line that are looked at
 
@@ -58,23 +56,11 @@ def name(line: str) -> str:
     return "" if told in _KEYWORDS else told
 
 
-def gist(lines: Sequence[str], name: str) -> str:
+def gist(text: str, name: str) -> str:
     """A construct's text without what makes no difference: white space, and the name that it defines."""
-    text = "\n".join(lines)
     return " ".join((text.replace(name, "\0") if len(name) > 1 else text).split())
 
 
 def defined(line: str) -> str:
     """The name that a line begins to define; "" for a line that begins no definition."""
     return name(line) if is_definition(line) or _HEAD.match(line[:_LOOKED_AT]) else ""
-
-
-def definitions(lines: Sequence[str]) -> list[tuple[int, str]]:
-    """Indentation and name of each definition that begins in the lines, in their order. One search for all of them."""
-    found = []
-    for match in _ANYWHERE.finditer("\n".join(lines)):
-        line = match.group()
-        told = name(line)
-        if told:
-            found.append((len(line) - len(line.lstrip()), told))
-    return found

@@ -8,6 +8,7 @@ lines per line. The weights maximise the likelihood of the lines that real commi
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from operator import mul
 
@@ -52,10 +53,10 @@ def scores(outline: Outline, query: Query, focus: tuple[int, int] | None = None)
         math.fsum(map(mul, weights, row)) + (_NEAR * math.exp(-lines / _NEAR_FADE) if lines is not None else 0.0)
         for row, lines in zip(signals(outline, count(outline, query), query, pinned), near, strict=True)
     ]
-    places = openings(outline.lines, query)
-    for index, unit in enumerate(outline.units if places else ()):
-        if not places.isdisjoint(range(unit.first, unit.last + 1)):
-            found[index] += _OPENING
+    firsts = [unit.first for unit in outline.units]
+    opened = {(bisect_right(firsts, row) - 1, row) for row in openings(outline.text, query)}
+    for index in {index for index, row in opened if index >= 0 and row <= outline.units[index].last}:
+        found[index] += _OPENING
     return found
 
 

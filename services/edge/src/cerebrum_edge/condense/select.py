@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 from cerebrum_edge.condense.units import Outline
 
+Span = tuple[int, int]  # lines from the first up to, but without, the second
 _OVERHEAD = 20  # characters that a unit costs besides its own: its share of markers and frames
 
 
@@ -34,22 +36,38 @@ class Selection:
         self._outline = outline
         self._marker = marker
         self._opened = bytearray(len(outline.blocks))
+        self._spans = [_with_blanks(outline.lines, unit.first, unit.last + 1) for unit in outline.units]
+        self._frames: dict[int, list[Span]] = {}
         self.kept = bytearray(len(outline.lines))
         self.used = marker if outline.lines else 0
         for first, last in fixed:
-            self._take([row for row in range(first, last + 1) if not self.kept[row]])
+            self._take(self._missing([(first, last + 1)]))
+
+    def copy(self) -> Selection:
+        """One that goes on by itself from here."""
+        other = copy(self)
+        other._opened, other.kept = self._opened[:], self.kept[:]
+        return other
 
     def fill(self, units: Iterable[int], budget: int) -> None:
         """Keeps each unit that still fits; those that do not are passed over, smaller ones may."""
+        outline, kept, offsets = self._outline, self.kept, self._outline.offsets
+        least = 2 * self._marker  # what a unit may save by closing the gaps beside it
         for index in units:
-            unit = self._outline.units[index]
-            if self.kept[unit.first] and self.kept[unit.last]:
+            unit = outline.units[index]
+            if kept[unit.first] and kept[unit.last]:
                 continue
-            if self._outline.chars(unit.first, unit.last) - 2 * self._marker > budget - self.used:
+            if offsets[unit.last + 1] - offsets[unit.first] - least > budget - self.used:
                 continue
-            rows, blocks = self._needed(index)
-            if rows and self.used + self._cost(rows) <= budget:
-                self._take(rows)
+            spans, blocks = [self._spans[index]], []
+            block = unit.block
+            while block >= 0 and not self._opened[block]:
+                blocks.append(block)
+                spans += self._frame(block)
+                block = outline.blocks[block].parent
+            missing = self._missing(spans)
+            if missing and self.used + self._cost(missing) <= budget:
+                self._take(missing)
                 for block in blocks:
                     self._opened[block] = 1
 
@@ -65,42 +83,60 @@ class Selection:
                 self.used += size - self._marker
             row = end
 
-    def _needed(self, index: int) -> tuple[list[int], list[int]]:
-        """Lines not yet kept that the unit needs: its own, the frames around it, blank lines beside them; and those
-        blocks.
-        """
-        outline, kept = self._outline, self.kept
-        unit = outline.units[index]
-        rows, blocks = set(range(unit.first, unit.last + 1)), []
-        block = unit.block
-        while block >= 0 and not self._opened[block]:
-            blocks.append(block)
-            rows.update(outline.blocks[block].frame)
-            block = outline.blocks[block].parent
-        lines = outline.lines
-        for row in tuple(rows):
-            for beside in (row - 1, row + 1):
-                if 0 <= beside < len(lines) and not lines[beside].strip():
-                    rows.add(beside)
-        return sorted(row for row in rows if not kept[row]), blocks
+    def _frame(self, block: int) -> list[Span]:
+        """The block's frame, with blank lines beside it."""
+        spans = self._frames.get(block)
+        if spans is None:
+            spans = self._frames[block] = []
+            rows = self._outline.blocks[block].frame
+            begin = 0
+            for end in range(1, len(rows) + 1):
+                if end == len(rows) or rows[end] != rows[end - 1] + 1:
+                    spans.append(_with_blanks(self._outline.lines, rows[begin], rows[end - 1] + 1))
+                    begin = end
+        return spans
 
-    def _cost(self, rows: list[int]) -> int:
+    def _missing(self, spans: list[Span]) -> list[Span]:
+        """Their lines that are not kept yet, as runs in order."""
+        kept = self.kept
+        missing: list[Span] = []
+        reached = 0
+        for first, end in sorted(spans) if len(spans) > 1 else spans:
+            row = kept.find(0, max(first, reached), end)
+            while row >= 0:
+                upto = kept.find(1, row, end)
+                upto = end if upto < 0 else upto
+                if missing and missing[-1][1] == row:
+                    missing[-1] = missing[-1][0], upto
+                else:
+                    missing.append((row, upto))
+                row = kept.find(0, upto, end)
+            reached = max(reached, end)
+        return missing
+
+    def _cost(self, missing: list[Span]) -> int:
         """Characters that the lines add, with the markers that they make necessary or not any more.
 
         Each run of them lies in one gap, whose marker is paid already; what is left of the gap above and below needs
         one each.
         """
-        kept, offsets, last_line = self.kept, self._outline.offsets, len(self.kept) - 1
+        kept, offsets, count = self.kept, self._outline.offsets, len(self.kept)
         cost = gaps = 0
-        for at, row in enumerate(rows):
-            cost += offsets[row + 1] - offsets[row]
-            if at == 0 or rows[at - 1] != row - 1:
-                gaps += (row > 0 and not kept[row - 1]) - 1
-            if at + 1 == len(rows) or rows[at + 1] != row + 1:
-                gaps += row < last_line and not kept[row + 1]
+        for first, end in missing:
+            cost += offsets[end] - offsets[first]
+            gaps += (first > 0 and not kept[first - 1]) + (end < count and not kept[end]) - 1
         return cost + gaps * self._marker
 
-    def _take(self, rows: list[int]) -> None:
-        self.used += self._cost(rows)
-        for row in rows:
-            self.kept[row] = 1
+    def _take(self, missing: list[Span]) -> None:
+        self.used += self._cost(missing)
+        for first, end in missing:
+            self.kept[first:end] = b"\1" * (end - first)
+
+
+def _with_blanks(lines: list[str], first: int, end: int) -> Span:
+    """With the blank line above and the one below, where there are any."""
+    if first > 0 and not lines[first - 1].strip():
+        first -= 1
+    if end < len(lines) and not lines[end].strip():
+        end += 1
+    return first, end

@@ -52,15 +52,13 @@ class _Source:
 
 
 def parts(lines: list[str]) -> Sequence[Part]:
-    return _level(_Source(lines, [_indent(line) for line in lines]), 0, len(lines) - 1, 0)
-
-
-def _indent(line: str) -> int:
-    stripped = line.lstrip()
-    if not stripped:
-        return -1
-    white = line[: len(line) - len(stripped)]
-    return len(white) + (_TAB - 1) * white.count("\t")
+    indents = [
+        len(line) - len(stripped) + (line.count("\t", 0, len(line) - len(stripped)) * (_TAB - 1) if "\t" in line else 0)
+        if (stripped := line.lstrip())
+        else -1
+        for line in lines
+    ]
+    return _level(_Source(lines, indents), 0, len(lines) - 1, 0)
 
 
 def _level(source: _Source, first: int, last: int, depth: int) -> list[Part]:

@@ -56,7 +56,7 @@ def _inside(node: Node, depth: int) -> Iterable[Piece]:
         return
     if node.type not in BODIES:
         for child in node.children:
-            if child.end_point[0] > child.start_point[0]:
+            if child.is_named and child.end_point[0] > child.start_point[0]:
                 yield from _inside(child, depth + 1)
         return
     pieces, framed = _rows(node, depth)
@@ -74,14 +74,16 @@ def _rows(node: Node, depth: int) -> tuple[list[Piece], set[int]]:
     children = node.children
     last_child = len(children) - 1
     outermost = depth == 0
+    reached = -1
     for at, child in enumerate(children):
         first, (last, column) = child.start_point[0], child.end_point
         if last > first and not column:
             last -= 1
-        if pieces and first <= pieces[-1].last:
-            pieces[-1].last = max(last, pieces[-1].last)
-        else:
+        if first > reached:
             pieces.append(Piece(first, last, [], depth))
+            reached = last
+        elif last > reached:
+            pieces[-1].last = reached = last
         if last > first:
             pieces[-1].large.append(child)
         if not outermost and (at == 0 or at == last_child) and (not child.is_named or node.type in LABELLED):

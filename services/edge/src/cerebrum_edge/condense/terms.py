@@ -8,6 +8,7 @@ and neighbouring words that an identifier joins (`check gitignore` in `check_git
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 WORD = re.compile(r"\w+")
@@ -42,7 +43,9 @@ _ALIKE_WEIGHT = 0.5
 _IDENTIFIER_WEIGHT = 1.5
 _PAIR_WEIGHT = 0.8
 _LONGEST = 6_000  # characters of an instruction that are read: its beginning and its end
-_FEW = 32  # up to so many stems, one search tells whether an identifier can match at all
+_FEW = 100  # up to so many beginnings, looking for each tells faster which identifiers can match than taking all apart
+_ODD = re.compile(r"[^\w\0-\x7f]")
+_TO_SPACES = bytes(byte if byte >= 128 or WORD.match(chr(byte)) else ord(" ") for byte in range(256))
 
 Matches = tuple[tuple[int, float], ...]
 
@@ -50,6 +53,13 @@ Matches = tuple[tuple[int, float], ...]
 def parts(word: str) -> list[str]:
     """`parseHTTPRow_2` as parse, http, row, 2."""
     return [part.lower() for part in _PART.findall(word)]
+
+
+def spaced(text: str) -> str:
+    """The text with a blank for every character that belongs to no word: `split` finds the same words in it, or in a
+    piece of it, as `WORD`, in a third of the time.
+    """
+    return (text if text.isascii() else _ODD.sub(" ", text)).encode().translate(_TO_SPACES).decode()
 
 
 def stem(word: str) -> str:
@@ -79,12 +89,13 @@ class Query:
     _identifiers: dict[str, int] = field(default_factory=dict)
     _pairs: dict[tuple[str, str], int] = field(default_factory=dict)
     _parts: dict[str, Matches] = field(default_factory=dict)
-    _possible: re.Pattern[str] | None = None
+
+    def matches(self, vocabulary: Collection[str]) -> dict[str, Matches]:
+        """`match` of each identifier that has any."""
+        return {word: found for word in self._likely(vocabulary) if (found := self.match(word))}
 
     def match(self, word: str) -> Matches:
         """The terms that an identifier holds, each with how well it fits (0 to 1)."""
-        if self._possible and not self._possible.search(word):
-            return ()
         found: list[tuple[int, float]] = []
         named = self._identifiers.get(word.lower())
         if named is not None:
@@ -130,13 +141,25 @@ class Query:
             before = stemmed
         return before
 
-    def finish(self) -> None:
-        """Once all words are in: one search that refuses most identifiers. Every match begins some part with a stem's
-        beginning.
-        """
-        if self.stems and len(self.stems) <= _FEW:
-            beginnings = sorted({re.escape(known[:_ALIKE]) for known in (*self.stems, *self._identifiers)})
-            self._possible = re.compile("|".join(beginnings), re.IGNORECASE)
+    def _likely(self, vocabulary: Collection[str]) -> Iterable[str]:
+        """Without most identifiers that cannot match: every match begins some part with a stem's beginning."""
+        beginnings = {known[:_ALIKE] for known in (*self.stems, *self._identifiers)}
+        if len(beginnings) > _FEW:
+            return vocabulary
+        plain = "\n".join(vocabulary)
+        likely: set[str] = set()
+        if not plain.isascii():  # lower case may be longer, or another letter
+            likely.update(word for word in vocabulary if not word.isascii())
+            plain = "\n".join(word for word in vocabulary if word.isascii())
+        lowered = plain.lower()
+        for beginning in beginnings:
+            at = lowered.find(beginning)
+            while at >= 0:
+                end = lowered.find("\n", at)
+                end = len(plain) if end < 0 else end
+                likely.add(plain[lowered.rfind("\n", 0, at) + 1 : end])
+                at = lowered.find(beginning, end)
+        return likely
 
     def _term(self, weight: float) -> int:
         self.weights.append(weight)
@@ -156,5 +179,4 @@ def query(instruction: str) -> Query:
     before = ""
     for word in words:
         before = built.add(word, before)
-    built.finish()
     return built

@@ -56,16 +56,21 @@ class Outline:
 
     Attributes:
         lines: the text's lines without their `\\n`.
+        text: the lines as one.
         offsets: characters before each line, one entry more than there are lines.
     """
 
     lines: list[str]
+    text: str
     offsets: list[int]
     blocks: list[Block]
     units: list[Unit]
 
     def chars(self, first: int, last: int) -> int:
         return self.offsets[last + 1] - self.offsets[first]
+
+    def piece(self, first: int, last: int) -> str:
+        return self.text[self.offsets[first] : self.offsets[last + 1] - 1]
 
 
 def split_lines(text: str) -> list[str]:
@@ -78,7 +83,7 @@ def split_lines(text: str) -> list[str]:
 
 def outline(lines: list[str], parts: Sequence[Part], unit_chars: int = UNIT_CHARS) -> Outline:
     """Opens every part that is larger than `unit_chars`, and gathers small neighbours up to that."""
-    built = Outline(lines, [0, *accumulate(len(line) + 1 for line in lines)], [], [])
+    built = Outline(lines, "\n".join(lines), [0, *accumulate(len(line) + 1 for line in lines)], [], [])
     _add(built, parts, -1, min(max(unit_chars, built.offsets[-1] // _UNITS), _LARGEST))
     return built
 
@@ -109,7 +114,7 @@ def _repeated(built: Outline, parts: Sequence[Part], unit_chars: int) -> set[int
         if part.last > part.first and built.chars(part.first, part.last) <= unit_chars:
             name = kinds.defined(built.lines[part.first])
             if name:
-                found.setdefault(kinds.gist(built.lines[part.first : part.last + 1], name), []).append(part.first)
+                found.setdefault(kinds.gist(built.piece(part.first, part.last), name), []).append(part.first)
     return {first for firsts in found.values() if len(firsts) > 1 for first in firsts}
 
 
