@@ -77,10 +77,10 @@ def test_what_no_parser_should_be_given_is_refused(token: str, language: str, en
     assert len(result.text) <= 3000
 
 
-def test_a_parse_has_a_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = SHAPES["other lines"](PARSED_CHARS)
+def test_a_parse_of_what_repeats_itself_has_a_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "value = compute(value, 1)\n" * (PARSED_CHARS // 26)
     grammars.parse(text, "python")
-    monkeypatch.setattr(grammars, "_BYTES_A_STEP", 500)
+    monkeypatch.setattr(grammars, "_BYTES_A_STEP", 5000)
     with pytest.raises(grammars.NotCode, match="too many steps"):
         grammars.parse(text, "python")
-    assert condense(text, instruction="compute value_77", language="python", budget=900).reason is None
+    assert condense(text, instruction="compute value", language="python", budget=900).reason is None

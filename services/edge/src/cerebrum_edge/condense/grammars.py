@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import string
+import zlib
 
 from tree_sitter import Language, Node, Parser
 
@@ -29,6 +30,7 @@ _LONGEST_LINE = 5_000
 _STEPS = 200  # reports of progress that any parse may take
 _BYTES_A_STEP = 30  # and one more for so many bytes; code takes one for 60 or more
 _READ = 4096
+_REPETITIVE = 0.12  # compressed size of a text; code comes to 0.16 or more
 
 
 @functools.cache
@@ -46,8 +48,9 @@ def parse(text: str, language: str) -> Node:
     """The root of the text's syntax tree. Parsers hold state, so each call has its own (4 µs).
 
     Raises NotCode. Tree-sitter takes minutes or all memory for some texts that are no code (`x=>` a thousand times, as
-    C); what is mostly punctuation or has endless lines is refused, and a parse is ended by its number of steps, so
-    that the same text always meets the same end.
+    C); what is mostly punctuation or has endless lines is refused, and a parse of what repeats itself as no code does
+    is ended by its number of steps, so that the same text always meets the same end. Not every parse is counted: the
+    binding loses some memory with each piece that it reads through a callback.
     """
     data = text.encode("utf-8", "replace")
     loud = data.translate(None, _QUIET)
@@ -55,6 +58,8 @@ def parse(text: str, language: str) -> Node:
     binary = len(loud.translate(None, _BINARY)) < len(loud)
     if binary or len(loud) > _MOST_PUNCTUATION * len(data) or longest > _LONGEST_LINE:
         raise NotCode(f"text of {len(text)} characters is not like code")
+    if len(zlib.compress(data, 1)) > _REPETITIVE * len(data):
+        return Parser(grammar(language)).parse(data).root_node
     left = _STEPS + len(data) // _BYTES_A_STEP
 
     def stop(*_: object) -> bool:
