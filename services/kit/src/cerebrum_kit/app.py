@@ -85,7 +85,11 @@ def build_app(options: AppOptions) -> FastAPI:
 
 async def _raise_http(_request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
-    messages = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    messages = {
+        400: "The body cannot be read as JSON: it is not UTF-8, or nested too deep.",
+        404: "There is nothing at this path.",
+        405: "This path does not take this method.",
+    }
     message = messages.get(exc.status_code, str(exc.detail))
     raise error_for_status(exc.status_code, message, headers=dict(exc.headers or {})) from None
 

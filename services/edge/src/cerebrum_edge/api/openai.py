@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from cerebrum_edge.api.condensing import Receipt, shorten, shorten_messages
-from cerebrum_edge.api.fields import ANY_MODEL, ChatRequest, CompletionRequest, Message, OpenAIRequest, checked_json
+from cerebrum_edge.api.fields import ANY_MODEL, ChatRequest, CompletionRequest, Message, OpenAIRequest
 from cerebrum_edge.api.flow import Asked, Plan, begin, collected, streamed
 from cerebrum_edge.api.resources import Deps, Resources
 from cerebrum_edge.guard.balance import affinity
@@ -31,7 +31,7 @@ async def completions(body: CompletionRequest, deps: Deps) -> Response:
     """Text behind a prompt, or between a prompt and a suffix."""
     _limit(deps, len(body.prompt) + len(body.suffix or ""), "prompt")
     text = body.prompt if isinstance(body.prompt, str) else ""
-    fields = checked_json(body.known(*_OWN))
+    fields = body.known(*_OWN)
 
     async def plan(models: Sequence[ModelInfo], asked: Asked) -> Plan:
         route = _route(models, body, text)
@@ -53,7 +53,7 @@ async def chat_completions(body: ChatRequest, deps: Deps) -> Response:
     texts = [_text(message) for message in body.messages]
     _limit(deps, sum(map(len, texts)), "messages")
     newest = next((_text(message) for message in reversed(body.messages) if message.role == "user"), "")
-    fields = checked_json(body.known(*_OWN))
+    fields = body.known(*_OWN)
 
     async def plan(models: Sequence[ModelInfo], asked: Asked) -> Plan:
         route = _route(models, body, newest)
