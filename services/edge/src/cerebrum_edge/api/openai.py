@@ -13,7 +13,7 @@ from fastapi import APIRouter, Response
 
 from cerebrum_edge.api.condensing import Receipt, shorten, shorten_messages
 from cerebrum_edge.api.fields import ANY_MODEL, ChatRequest, CompletionRequest, Message, OpenAIRequest
-from cerebrum_edge.api.flow import Asked, Plan, begin, collected, streamed
+from cerebrum_edge.api.flow import STREAMED, Asked, Plan, begin, collected, streamed
 from cerebrum_edge.api.resources import Deps, Resources
 from cerebrum_edge.guard.balance import affinity
 from cerebrum_edge.relay.assembly import whole
@@ -25,7 +25,7 @@ router = APIRouter()
 _OWN = ("stream", "stream_options", "condense", "model")
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", responses=STREAMED)
 @router.post("/completions", include_in_schema=False)
 async def completions(body: CompletionRequest, deps: Deps) -> Response:
     """Text behind a prompt, or between a prompt and a suffix."""
@@ -46,7 +46,7 @@ async def completions(body: CompletionRequest, deps: Deps) -> Response:
     return _respond(body, begin(deps, plan, ignored=body.ignored))
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", responses=STREAMED)
 @router.post("/chat/completions", include_in_schema=False)
 async def chat_completions(body: ChatRequest, deps: Deps) -> Response:
     """The next message of a conversation."""
