@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from cerebrum_kit.errors import InvalidRequest, UnprocessableRequest, error_for_status
 from cerebrum_kit.keys import KeyRing
@@ -24,6 +24,7 @@ from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.metrics import HttpMetrics
 from cerebrum_kit.middleware.boundary import ErrorMiddleware, ObserveMiddleware, RequestIdMiddleware
 from cerebrum_kit.middleware.guards import AuthMiddleware, BodyLimitMiddleware, HostMiddleware, Network
+from cerebrum_kit.openapi import DocumentedAPI
 
 _FIELD = re.compile(r"[A-Za-z0-9_]+")
 _TYPE_NAMES = frozenset({"str", "int", "float", "bool"})
@@ -54,7 +55,7 @@ class AppOptions:
 
 def build_app(options: AppOptions) -> FastAPI:
     """A FastAPI app with the shared middleware and `/health`, `/ready`, `/metrics`; routes come from the service."""
-    app = FastAPI(
+    app = DocumentedAPI(
         title=f"Cerebrum {options.service}",
         version=options.version,
         lifespan=options.lifespan,
@@ -85,7 +86,11 @@ def build_app(options: AppOptions) -> FastAPI:
 
 async def _raise_http(_request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
-    messages = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    messages = {
+        400: "The body cannot be read as JSON: it is not UTF-8, or nested too deep.",
+        404: "There is nothing at this path.",
+        405: "This path does not take this method.",
+    }
     message = messages.get(exc.status_code, str(exc.detail))
     raise error_for_status(exc.status_code, message, headers=dict(exc.headers or {})) from None
 
@@ -124,18 +129,21 @@ def _add_probes(app: FastAPI, options: AppOptions) -> None:
             "problem": stuck or lifecycle.problem,
         }
 
-    @app.get("/health")
+    # Where these say no, they give the facts and not an error.
+    no: dict[int | str, dict[str, Any]] = {503: {"description": "The facts.", "content": {"application/json": {}}}}
+
+    @app.get("/health", responses=no)
     async def health() -> JSONResponse:
         """Whether the process lives: 200 as long as it answers and its work, if it has some, moves on; else 503."""
         stuck = lifecycle.stuck()
         return JSONResponse(facts(stuck), 503 if stuck else 200)
 
-    @app.get("/ready")
+    @app.get("/ready", responses=no)
     async def ready() -> JSONResponse:
         """Whether it can take work now: 200 or 503."""
         return JSONResponse(facts(), 200 if lifecycle.ready else 503)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus text; rendered off the event loop, because it takes milliseconds."""
         body = await asyncio.to_thread(generate_latest, options.registry)

@@ -190,6 +190,15 @@ def error_for_code(code: str) -> type[CerebrumError] | None:
     return _BY_CODE.get(code)
 
 
+def errors_by_status() -> dict[int, list[str]]:
+    """The wire codes of each status that an error can have."""
+    found: dict[int, set[str]] = {}
+    classes: tuple[type[CerebrumError], ...] = (*_BY_CODE.values(), *_BY_STATUS.values(), Internal)
+    for cls in classes:
+        found.setdefault(cls.status, set()).add(cls.code)
+    return {status: sorted(codes) for status, codes in sorted(found.items())}
+
+
 def render_openai(error: CerebrumError, request_id: str) -> dict[str, Any]:
     """OpenAI's shape, which is also Cerebrum's native one."""
     return {

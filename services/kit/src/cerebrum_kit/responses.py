@@ -87,7 +87,7 @@ class JobResponse(Response):
         self.status_code = 200
         self._work = work
         self._lifecycle = lifecycle
-        self._further = headers or {}
+        self._further = {} if headers is None else headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -130,7 +130,7 @@ class EventStreamResponse(Response):
         self._render_error = render_error
         self._keep_alive = keep_alive_seconds
         self._stall = stall_seconds
-        self._further = headers or {}
+        self._further = {} if headers is None else headers
         self._started = False
         self._last_sent = 0.0
         self._sending = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from cerebrum_edge.api.condensing import shorten
 from cerebrum_edge.api.fields import ANY_MODEL, CompleteRequest
-from cerebrum_edge.api.flow import Asked, Plan, begin, collected, streamed
+from cerebrum_edge.api.flow import STREAMED, Asked, Plan, begin, collected, streamed
 from cerebrum_edge.api.resources import Deps, Resources
 from cerebrum_edge.guard.balance import affinity
 from cerebrum_edge.relay.native import NativeAnswer, error_event, whole
@@ -47,7 +47,7 @@ def _asked(body: CompleteRequest, deps: Resources) -> Asked:
     return begin(deps, plan, ignored=body.ignored)
 
 
-@router.post("/v1/complete/stream")
+@router.post("/v1/complete/stream", response_class=Response, responses=STREAMED)
 async def complete_stream(body: CompleteRequest, deps: Deps) -> EventStreamResponse:
     """Tokens as they come; the last event has `done`, with the totals or with an error."""
     return streamed(_asked(body, deps), error_event)

@@ -108,7 +108,7 @@ class CondenseRequest(LenientModel):
     prompt: Annotated[Text, Field(min_length=1)]
     instruction: Text | None = None
     language: Language | None = None
-    focus: Annotated[int, Field(ge=1)] | None = None
+    focus: int | None = Field(None, ge=1, le=100_000_000)
     budget: int | None = Field(None, ge=1, le=100_000_000)
 
 

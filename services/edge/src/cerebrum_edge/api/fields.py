@@ -9,15 +9,34 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import to_jsonable_python
 
-from cerebrum_kit.errors import UnprocessableRequest
 from cerebrum_kit.text import Stop, Text
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        to_jsonable_python([[[[value]]]])  # as deep as it stands in its request
+    except UnicodeEncodeError:
+        raise ValueError(
+            "contains half of a surrogate pair, which is no Unicode text; send the whole character or leave it out"
+        ) from None
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+    except ValueError as exc:
+        raise ValueError("is nested too deep" if "depth" in str(exc) else "contains NaN or infinity") from None
+    return value
+
 
 Condense = Literal["auto", "off"]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z0-9+#._-]{1,32}$")]
 ModelName = Annotated[Text, Field(max_length=256)]
+Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
+"""An object that only the backend looks into; it can be written as JSON in UTF-8."""
 TokenId = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
+TokenKey = Annotated[str, Field(pattern=r"^[0-9]{1,10}$")]  # as JSON has the keys of objects
 Prompt = Annotated[Text, Field(min_length=1)] | Annotated[list[TokenId], Field(min_length=1, max_length=1_048_576)]
 # What clients that have nothing to choose from write.
 ANY_MODEL = frozenset({"", "auto", "default", "cerebrum"})
@@ -53,7 +72,7 @@ class Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Text | list[Part] | None = None
     name: Text | None = None
-    tool_calls: list[dict[str, Any]] | None = Field(None, max_length=64)
+    tool_calls: list[Plain] | None = Field(None, max_length=64)
     tool_call_id: Text | None = None
 
 
@@ -94,7 +113,9 @@ class OpenAIRequest(Sampling):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     repeat_penalty: float | None = Field(None, ge=0.5, le=2)
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(None, max_length=300)
+    logit_bias: (
+        dict[Annotated[str, Field(pattern=r"^[0-9]{1,10}$")], Annotated[float, Field(ge=-100, le=100)]] | None
+    ) = Field(None, max_length=300)
     ignore_eos: bool | None = None
     keep_alive: float | None = Field(None, ge=-1, le=31_536_000)
     timeout_seconds: float | None = Field(None, gt=0, le=3600)
@@ -117,26 +138,7 @@ class ChatRequest(OpenAIRequest):
     max_completion_tokens: int | None = Field(None, ge=1, le=1_048_576)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    response_format: dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = Field(None, max_length=64)
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    response_format: Plain | None = None
+    tools: list[Plain] | None = Field(None, max_length=64)
+    tool_choice: Literal["none", "auto", "required"] | Plain | None = None
     parallel_tool_calls: bool | None = None
-
-
-def checked_json(body: dict[str, Any]) -> dict[str, Any]:
-    """The body itself, which can be written as JSON in UTF-8.
-
-    Raises:
-        UnprocessableRequest: it has half of a surrogate pair, NaN, or too deep a nesting where nothing else looks.
-    """
-    try:
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError as exc:
-        raise UnprocessableRequest(
-            "The request contains half of a surrogate pair, which is no Unicode text; send the whole character."
-        ) from exc
-    except ValueError as exc:
-        raise UnprocessableRequest("The request contains NaN or infinity, which are no numbers in JSON.") from exc
-    except RecursionError as exc:
-        raise UnprocessableRequest("The request is nested too deep.") from exc
-    return body

@@ -14,6 +14,9 @@ from cerebrum_kit.errors import CerebrumError
 from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.responses import EventStreamResponse, JobResponse
 
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+"""For the OpenAPI document: routes that answer with events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from cerebrum_edge.api.fields import ANY_MODEL, LenientModel, ModelName, checked_json
+from cerebrum_edge.api.fields import ANY_MODEL, LenientModel, ModelName
 from cerebrum_edge.api.resources import Deps
 from cerebrum_edge.guard.balance import affinity
 from cerebrum_edge.routing import choose
@@ -47,7 +47,7 @@ async def infill(body: InfillRequest, deps: Deps) -> JobResponse:
     if length > most:
         raise PromptTooLarge(f"The texts have {length} characters; {most} are allowed.", param="input_prefix")
     fields = {name: value for name, value in body.known().items() if value != -1}
-    fields = checked_json({**fields, **({"n_predict": 1} if body.n_predict == 0 else {})})
+    fields = {**fields, **({"n_predict": 1} if body.n_predict == 0 else {})}
     deps.totals.requests += 1
     deps.metrics.ignored_fields.inc(body.ignored)
 

@@ -99,7 +99,8 @@ def _backend(deps: Resources, member: Member) -> dict[str, Any]:
     }
 
 
-@router.api_route("/v1/vps/health", methods=["GET", "POST"])
+@router.get("/v1/vps/health")
+@router.post("/v1/vps/health")
 async def vps_health(deps: Deps) -> dict[str, Any]:
     """A backend's `/health`, asked now: the first one's that answers; an error where none does."""
     error: CerebrumError | None = None

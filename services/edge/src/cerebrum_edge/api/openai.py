@@ -12,8 +12,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from cerebrum_edge.api.condensing import Receipt, shorten, shorten_messages
-from cerebrum_edge.api.fields import ANY_MODEL, ChatRequest, CompletionRequest, Message, OpenAIRequest, checked_json
-from cerebrum_edge.api.flow import Asked, Plan, begin, collected, streamed
+from cerebrum_edge.api.fields import ANY_MODEL, ChatRequest, CompletionRequest, Message, OpenAIRequest
+from cerebrum_edge.api.flow import STREAMED, Asked, Plan, begin, collected, streamed
 from cerebrum_edge.api.resources import Deps, Resources
 from cerebrum_edge.guard.balance import affinity
 from cerebrum_edge.relay.assembly import whole
@@ -25,13 +25,13 @@ router = APIRouter()
 _OWN = ("stream", "stream_options", "condense", "model")
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", responses=STREAMED)
 @router.post("/completions", include_in_schema=False)
 async def completions(body: CompletionRequest, deps: Deps) -> Response:
     """Text behind a prompt, or between a prompt and a suffix."""
     _limit(deps, len(body.prompt) + len(body.suffix or ""), "prompt")
     text = body.prompt if isinstance(body.prompt, str) else ""
-    fields = checked_json(body.known(*_OWN))
+    fields = body.known(*_OWN)
 
     async def plan(models: Sequence[ModelInfo], asked: Asked) -> Plan:
         route = _route(models, body, text)
@@ -46,14 +46,14 @@ async def completions(body: CompletionRequest, deps: Deps) -> Response:
     return _respond(body, begin(deps, plan, ignored=body.ignored))
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", responses=STREAMED)
 @router.post("/chat/completions", include_in_schema=False)
 async def chat_completions(body: ChatRequest, deps: Deps) -> Response:
     """The next message of a conversation."""
     texts = [_text(message) for message in body.messages]
     _limit(deps, sum(map(len, texts)), "messages")
     newest = next((_text(message) for message in reversed(body.messages) if message.role == "user"), "")
-    fields = checked_json(body.known(*_OWN))
+    fields = body.known(*_OWN)
 
     async def plan(models: Sequence[ModelInfo], asked: Asked) -> Plan:
         route = _route(models, body, newest)

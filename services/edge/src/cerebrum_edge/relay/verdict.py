@@ -15,6 +15,7 @@ from cerebrum_kit.errors import (
     ModelUnusable,
     Overloaded,
     PromptTooLarge,
+    UnprocessableRequest,
     UpstreamError,
     UpstreamTimeout,
     UpstreamUnavailable,
@@ -79,7 +80,8 @@ def error_from_payload(payload: Any, *, status: int | None = None, retry_after: 
     if status == 503:
         return Overloaded(message, retry_after=_seconds(retry_after))
     if cls in _CLIENTS_OWN and 400 <= status < 500:
-        return cls(message, param=fields.get("param"))
+        refused = UnprocessableRequest if cls is InvalidRequest and status == 422 else cls  # they share their code
+        return refused(message, param=fields.get("param"))
     return UpstreamRefused(message) if 400 <= status < 500 else UpstreamError(message)
 
 
