@@ -385,3 +385,24 @@ def test_condensed_prompt_is_what_the_backend_counts(sdk: openai.OpenAI) -> None
     assert shorter.usage is not None
     assert full.usage is not None
     assert shorter.usage.prompt_tokens < 0.9 * full.usage.prompt_tokens
+
+
+def test_both_sides_of_a_cursor_are_shortened_only_to_what_the_model_holds() -> None:
+    """The fake backend's model has a context of 512 tokens."""
+    lines = "".join(f"def name_{number}(value):\n    return value + {number}\n\n\n" for number in range(200))
+    answer = b'{"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"x",'
+    answer += b'"logprobs":null,"finish_reason":"stop"}],"usage":{"completion_tokens":1}}'
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    with fake_upstream(behave) as fake, running(EDGE, edge_environment(fake.url)) as edge:
+        sent = []
+        for prefix, suffix in (("def f(", "):\n    pass\n"), (lines + "def last(", "):\n    pass\n" + lines)):
+            body = {"prompt": prefix, "suffix": suffix, "max_tokens": 8}
+            assert httpx.post(f"{edge.url}/v1/completions", json=body, trust_env=False).status_code == 200
+            sent.append(json.loads(fake.requests[-1].partition(b"\r\n\r\n")[2]))
+    assert (sent[0]["prompt"], sent[0]["suffix"]) == ("def f(", "):\n    pass\n")
+    assert len(sent[1]["prompt"]) + len(sent[1]["suffix"]) <= 512 * 4
+    assert sent[1]["prompt"].endswith("def last(")
+    assert sent[1]["suffix"].startswith("):\n    pass\n")

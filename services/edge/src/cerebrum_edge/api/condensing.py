@@ -12,7 +12,14 @@ from pydantic import Field
 
 from cerebrum_edge.api.fields import Condense, Language, LenientModel
 from cerebrum_edge.api.resources import Deps, Resources
-from cerebrum_edge.condense import Condensed, budget_for, condense, condense_messages, condense_prompt
+from cerebrum_edge.condense import (
+    Condensed,
+    budget_for,
+    condense,
+    condense_fim,
+    condense_messages,
+    condense_prompt,
+)
 from cerebrum_edge.language import detect, normalize
 from cerebrum_edge.routing import Route
 from cerebrum_kit.errors import PromptTooLarge
@@ -83,6 +90,19 @@ async def shorten_messages(
     changed = found.after < found.before
     receipt = _counted(deps, changed, found.before, found.after, deps.clock() - started)
     return [dict(message) for message in found.messages], receipt
+
+
+async def shorten_sides(
+    deps: Resources, prefix: str, suffix: str, *, route: Route, wanted: Condense
+) -> tuple[str, str, Receipt]:
+    """Both sides of a cursor as they are sent: rewritten only where the model could not hold them."""
+    room, size = deps.ratios.characters(route.model, route.context), len(prefix) + len(suffix)
+    if wanted == "off" or size <= room:
+        return prefix, suffix, Receipt()
+    found = await _run(lambda: condense_fim(prefix, suffix, language=route.language, budget=room), size)
+    after = len(found.prefix.text) + len(found.suffix.text)
+    receipt = _counted(deps, after < size, size, after, found.prefix.seconds)
+    return found.prefix.text, found.suffix.text, receipt
 
 
 def _counted(deps: Resources, changed: bool, before: int, after: int, seconds: float) -> Receipt:

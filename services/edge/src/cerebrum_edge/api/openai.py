@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from cerebrum_edge.api.condensing import Receipt, shorten, shorten_messages
+from cerebrum_edge.api.condensing import Receipt, shorten, shorten_messages, shorten_sides
 from cerebrum_edge.api.fields import ANY_MODEL, ChatRequest, CompletionRequest, Message, OpenAIRequest
 from cerebrum_edge.api.flow import STREAMED, Asked, Plan, begin, collected, streamed
 from cerebrum_edge.api.resources import Deps, Resources
@@ -35,12 +35,15 @@ async def completions(body: CompletionRequest, deps: Deps) -> Response:
 
     async def plan(models: Sequence[ModelInfo], asked: Asked) -> Plan:
         route = _route(models, body, text)
-        prompt, receipt = body.prompt, Receipt()
-        # What stands around a cursor, and what is echoed, is not for rewriting.
-        if isinstance(prompt, str) and body.suffix is None and not body.echo:
-            prompt, receipt = await shorten(deps, prompt, route=route, wanted=body.condense)
+        sent, receipt = dict(fields), Receipt()
+        if isinstance(body.prompt, str) and body.suffix is not None:
+            sent["prompt"], sent["suffix"], receipt = await shorten_sides(
+                deps, body.prompt, body.suffix, route=route, wanted=body.condense
+            )
+        elif isinstance(body.prompt, str) and not body.echo:  # what is echoed is not for rewriting
+            sent["prompt"], receipt = await shorten(deps, body.prompt, route=route, wanted=body.condense)
         asked.headers.update(receipt.headers)
-        answer = CompletionAnswer({**fields, "prompt": prompt, **_upstream(body, route)})
+        answer = CompletionAnswer({**sent, **_upstream(body, route)})
         return Plan(answer, route, affinity(text))
 
     return _respond(body, begin(deps, plan, ignored=body.ignored))
