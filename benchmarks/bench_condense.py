@@ -7,7 +7,7 @@ DATA holds one commit a line: `repo`, `language`, `instruction` (its subject), `
   recall   method, language, budget: line_recall (mean over commits of the share of their lines that is kept),
            all_kept (share of commits of which every line is), size (characters of the result by those of the input),
            over (results larger than the budget), error_bytes (share inside ERROR nodes), ms p50 and p99
-  time     ms of inputs of 8 KB to 1 MB
+  time     ms of inputs of 8 KB to 1 MB, and beside it of the bare parse where there is one: machines' speed changes
   example  8,344 characters of a repeated program and "refactor to async/await"
 """
 
@@ -29,6 +29,7 @@ from tree_sitter import Parser
 
 from benchmarks.condense_baselines import Kept, Task, bm25, head, original
 from cerebrum_edge.condense import condense, condense_prompt, grammars
+from cerebrum_edge.condense.core import PARSED_CHARS
 
 Method = Callable[[Task], Kept]
 BUDGETS = {"3000": 3000, "38%": 0.38, "60%": 0.60}  # characters, or a share of the text's
@@ -158,12 +159,17 @@ def times(samples: list[dict[str, Any]]) -> None:
                 text = "\n".join(files[start:] + files[:start])
                 text = (text * (size // len(text) + 1))[:size]
                 texts.append(text[: text.rfind("\n") + 1])
-            ms = []
+            ms, parsed = [], []
             for text in texts[: max(3, ROUNDS if size < 1 << 20 else 5)]:
                 begun = time.perf_counter()
                 condense(text, instruction=samples[0]["instruction"], budget=int(0.6 * len(text)))
                 ms.append((time.perf_counter() - begun) * 1e3)
-            say("time", input=name, language=language, runs=len(ms), **spread(ms))
+                if size <= PARSED_CHARS:
+                    begun = time.perf_counter()
+                    Parser(grammars.grammar(language)).parse(text.encode("utf-8", "replace"))
+                    parsed.append((time.perf_counter() - begun) * 1e3)
+            beside = {"parse_ms_p50": spread(parsed)["ms_p50"]} if parsed else {}
+            say("time", input=name, language=language, runs=len(ms), **spread(ms), **beside)
     for name, text in {
         "one line of 1 MB": "x = 1; " * 150_000,
         "brackets of 1 MB": "{" * (1 << 20),

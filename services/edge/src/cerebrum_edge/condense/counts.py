@@ -78,6 +78,8 @@ def count(outline: Outline, query: Query) -> Counts:
 
 def _said(words: list[str], matching: dict[str, Matches]) -> Said:
     terms: dict[int, float] = {}
+    if matching.keys().isdisjoint(words):
+        return Said(words, terms)
     for matches in [matching[word] for word in words if word in matching]:
         for term, fit in matches:
             terms[term] = terms.get(term, 0.0) + fit
