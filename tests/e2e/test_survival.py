@@ -321,3 +321,12 @@ def test_openai_stream_that_cannot_be_resumed_ends_with_an_error_and_without_don
     assert "[DONE]" not in text
     assert events(text)[-1]["error"]["code"] in ("upstream_error", "upstream_unavailable")
     assert text.endswith("0\r\n\r\n"), "the answer itself ends as HTTP wants it"
+
+
+def test_whole_answer_of_a_backend_that_only_streams() -> None:
+    def behave(connection: socket.socket) -> None:
+        answering(connection, token("a", 1, 11), token("b", 2, 12), NATIVE_DONE, b"")
+
+    with fake_upstream(behave) as fake, running(EDGE, edge_environment(fake.url)) as edge:
+        answer = httpx.post(f"{edge.url}/v1/complete", json={"prompt": "x", "max_tokens": 8}, trust_env=False).json()
+    assert (answer["text"], answer["total_tokens"]) == ("ab", 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 
 from cerebrum_edge.api.resources import Resources
 from cerebrum_edge.relay.answer import Answer
+from cerebrum_edge.relay.verdict import UpstreamRefused
 from cerebrum_edge.routing import ModelInfo, Route
 from cerebrum_kit.errors import CerebrumError
 from cerebrum_kit.request_id import current_request_id
@@ -109,9 +111,11 @@ def collected(asked: Asked, whole: Callable[[bytes], dict[str, Any]]) -> JobResp
         async with _planned(asked) as plan:
             short = plan.answer.short()
             if short is not None:
-                deps, path, body = asked.deps, *short
-                answer = await deps.relay.ask(path, body, model=plan.route.model, key=plan.key)
-                return plan.answer.take_whole(answer)
+                path, body = short
+                # A backend that has only streams is asked for one.
+                with contextlib.suppress(UpstreamRefused):
+                    answer = await asked.deps.relay.ask(path, body, model=plan.route.model, key=plan.key)
+                    return plan.answer.take_whole(answer)
             async with _events(asked, plan) as events:
                 return whole(b"".join([chunk async for chunk in events]))
 

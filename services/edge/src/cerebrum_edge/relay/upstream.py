@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from cerebrum_edge.relay.verdict import UpstreamBroke, error_from_answer
+from cerebrum_edge.relay.verdict import UpstreamBroke, UpstreamRefused, error_from_answer
 from cerebrum_edge.routing import ModelInfo
 from cerebrum_edge.settings import Backend
 from cerebrum_kit.errors import CerebrumError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
@@ -165,6 +165,8 @@ class Upstream:
             ):
                 if response.status != 200:
                     raise await self._error(response)
+                if response.content_type == "text/event-stream":
+                    raise UpstreamRefused("The backend streams where it was asked for a whole answer.")
                 answer = await response.read()
         if not isinstance(parsed(answer), dict):
             raise UpstreamError("The backend's answer is not an object.")
