@@ -127,6 +127,12 @@ class Crowd:
             self.now -= 1
         connection.sendall(token("b", 2) + DONE)
 
+    def __enter__(self) -> Crowd:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.let_go(100)
+
     def let_go(self, count: int = 1) -> None:
         self._leave.release(count)
 
@@ -143,6 +149,7 @@ def test_3_six_staggered_streams_never_exceed_two_at_the_backend() -> None:
         fake_upstream(crowd) as fake,
         edge_before(fake, MAX_INFLIGHT="2") as edge,
         ThreadPoolExecutor(6) as pool,
+        crowd,
     ):
         answers = []
         for number in range(1, 7):
@@ -212,14 +219,13 @@ def test_5_refusals_do_not_open_the_breaker() -> None:
 
 def test_5_clients_that_leave_do_not_open_the_breaker() -> None:
     crowd = Crowd()
-    with fake_upstream(crowd) as fake, edge_before(fake, FAILURE_THRESHOLD="1") as edge:
+    with fake_upstream(crowd) as fake, edge_before(fake, FAILURE_THRESHOLD="1") as edge, crowd:
         for _ in range(3):
             with RawClient(edge.port) as client:
                 client.send(request("/v1/complete/stream", json.dumps(ASK).encode()))
                 client.read_until(b'"total_tokens":1')
             eventually(lambda: load(edge) == (0, 0), "no request in work")
         assert (breaker(edge)["state"], breaker(edge)["failures"]) == ("closed", 0)
-        crowd.let_go(3)
 
 
 def test_5_one_request_alone_finds_out_whether_the_backend_works_again() -> None:
