@@ -161,7 +161,7 @@ class Upstream:
         with self._translated():
             async with (
                 asyncio.timeout(self._timeouts.total),
-                self._session.post(self.backend.url + path, data=body, headers=self._headers()) as response,
+                await self._open(path, body) as response,
             ):
                 if response.status != 200:
                     raise await self._error(response)
@@ -185,7 +185,7 @@ class Upstream:
         opened: Body | None = None
         with self._translated():
             async with asyncio.timeout(min(times.first_byte, times.first_byte if patience is None else patience)):
-                response = await self._session.post(self.backend.url + path, data=body, headers=self._headers())
+                response = await self._open(path, body)
         try:
             if response.status != 200:
                 with self._translated():
@@ -196,6 +196,19 @@ class Upstream:
                 yield opened
         finally:
             opened.close() if opened is not None else response.close()
+
+    async def _open(self, path: str, body: bytes) -> aiohttp.ClientResponse:
+        """Posts `body`, and again where the connection was gone: one that was kept may have been closed at the other end
+        in the moment in which it was taken, which says nothing about the backend.
+        """
+        url, headers = self.backend.url + path, self._headers()
+        try:
+            return await self._session.post(url, data=body, headers=headers)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            await asyncio.sleep(0)  # others that were closed are found to be so
+            return await self._session.post(url, data=body, headers=headers)
 
     @staticmethod
     async def _error(response: aiohttp.ClientResponse) -> CerebrumError:
