@@ -198,7 +198,7 @@ class Upstream:
             opened.close() if opened is not None else response.close()
 
     async def _open(self, path: str, body: bytes) -> aiohttp.ClientResponse:
-        """Posts `body`, and again where the connection was gone: one that was kept may have been closed at the other end
+        """Posts `body`, and again where the connection was gone: one that was kept may have been closed at its far end
         in the moment in which it was taken, which says nothing about the backend.
         """
         url, headers = self.backend.url + path, self._headers()
