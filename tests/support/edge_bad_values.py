@@ -37,7 +37,7 @@ SAMPLING: dict[str, list[str]] = {
     "return_tokens": NO_FLAG,
     "condense": ["null", "true", "7", '"on"', '"AUTO"', "[]", HALF],
 }
-LANGUAGE = ['""', HALF, "7", "[]", '"a b"', '"\\u0000"', '"../x"', json.dumps("a" * 33)]
+LANGUAGE = ['""', HALF, "7", "[]", '"a b"', '"\\u0000"', '"../x"', '"klingon"', json.dumps("a" * 33)]
 PROMPT = ['""', "null", *NO_TEXT]
 NATIVE = {
     **SAMPLING,

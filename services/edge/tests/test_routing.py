@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cerebrum_edge.routing import ModelInfo, Route, choose
-from cerebrum_kit.errors import ModelNotFound
+from cerebrum_kit.errors import ModelNotFound, UnprocessableRequest
 
 
 def model(name: str, *languages: str, loaded: bool = False, fallback: bool = False) -> ModelInfo:
@@ -42,3 +42,13 @@ def test_unknown_model_is_told_what_there_is() -> None:
 def test_no_model_at_all() -> None:
     with pytest.raises(ModelNotFound, match="no model installed"):
         choose([], prompt="x")
+
+
+def test_language_that_nobody_knows_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(UnprocessableRequest, match=r"no language 'pyton' here; did you mean python\?") as caught:
+        choose([TINY], prompt="x", language="pyton")
+    assert caught.value.param == "language"
+    with pytest.raises(UnprocessableRequest, match="leave it out"):
+        choose([TINY], prompt="x", language="qqqq")
+    own = model("own", "qqqq")
+    assert choose([TINY, own], prompt="x", language="qqqq").model == "own", "a manifest may name languages of its own"

@@ -5,7 +5,10 @@ Only the languages that routing knows; prose, or code without a feature, is None
 
 from __future__ import annotations
 
+import difflib
 import re
+
+from cerebrum_kit.errors import UnprocessableRequest
 
 # What people write, and the one name that routing uses.
 ALIASES = {
@@ -24,7 +27,41 @@ ALIASES = {
     "sh": "shell",
     "bash": "shell",
     "zsh": "shell",
+    "c#": "csharp",
+    "cs": "csharp",
+    "f#": "fsharp",
+    "kt": "kotlin",
+    "rb": "ruby",
+    "md": "markdown",
+    "yml": "yaml",
+    "hs": "haskell",
+    "pl": "perl",
+    "ps1": "powershell",
+    "objective-c": "objectivec",
+    "objc": "objectivec",
+    "vb.net": "vb",
+    "common-lisp": "commonlisp",
+    "rst": "restructuredtext",
+    "docker": "dockerfile",
+    "tf": "terraform",
+    "proto": "protobuf",
 }
+
+# Languages that no feature here tells, and that may be named all the same: the fallback model answers, or one whose
+# manifest lists them.
+_OTHERS = (
+    "ada", "agda", "apl", "applescript", "asm", "assembly", "awk", "bash", "basic", "bibtex", "clojure", "cmake",
+    "cobol", "coffeescript", "commonlisp", "coq", "crystal", "csharp", "css", "csv", "cuda", "d", "dart",
+    "delphi", "diff", "dockerfile", "elixir", "elm", "erlang", "fish", "forth", "fortran", "fsharp", "gdscript",
+    "glsl", "graphql", "groovy", "haskell", "haxe", "hcl", "hlsl", "html", "idris", "ini", "jinja", "json",
+    "json5", "julia", "kotlin", "latex", "lean", "less", "lisp", "lua", "make", "makefile", "markdown", "matlab",
+    "mermaid", "mojo", "nasm", "nginx", "nim", "nix", "objectivec", "ocaml", "octave", "odin", "opencl",
+    "openscad", "pascal", "perl", "php", "plaintext", "plsql", "postscript", "powershell", "prolog", "protobuf",
+    "puppet", "purescript", "qml", "r", "racket", "raku", "reason", "rego", "restructuredtext", "ruby", "sas",
+    "sass", "scala", "scheme", "scss", "sed", "smalltalk", "solidity", "sparql", "sql", "stan", "starlark",
+    "svelte", "swift", "systemverilog", "tcl", "terraform", "tex", "text", "thrift", "toml", "tsql", "v", "vala",
+    "vb", "vba", "verilog", "vhdl", "vim", "viml", "vue", "wasm", "wgsl", "xml", "yaml", "zig",
+)  # fmt: skip
 
 _WINDOW = 8_000  # characters that are looked at: enough to tell, and constant time for the largest prompt
 
@@ -95,6 +132,7 @@ _COMPILED = {
     language: tuple((re.compile(pattern, re.MULTILINE), weight) for pattern, weight in features)
     for language, features in _FEATURES.items()
 }
+KNOWN = frozenset(_COMPILED) | frozenset(_OTHERS)
 _FENCE = re.compile(r"^```([A-Za-z+#0-9]+)\s*$", re.MULTILINE)
 _SHEBANG = re.compile(r"\A#!.*\b(python|node|bash|sh|zsh)")
 _MOST = 5  # hits of one feature that count
@@ -105,6 +143,16 @@ def normalize(name: str) -> str:
     """The name that routing uses for what a person wrote."""
     lowered = name.strip().lower()
     return ALIASES.get(lowered, lowered)
+
+
+def known(name: str) -> str:
+    """The name that routing uses. Raises UnprocessableRequest where it is no language's."""
+    language = normalize(name)
+    if language not in KNOWN:
+        near = difflib.get_close_matches(language, [*KNOWN, *ALIASES], n=1, cutoff=0.6)
+        hint = f"; did you mean {normalize(near[0])}?" if near else "; leave it out, and it is detected."
+        raise UnprocessableRequest(f"There is no language {name!r} here{hint}", param="language")
+    return language
 
 
 def detect(text: str) -> str | None:

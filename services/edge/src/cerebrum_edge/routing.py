@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cerebrum_edge.language import detect, normalize
+from cerebrum_edge.language import detect, known, normalize
 from cerebrum_kit.errors import ModelNotFound
 
 
@@ -65,9 +65,10 @@ def choose(models: Sequence[ModelInfo], *, prompt: str, language: str | None = N
     A loaded model is preferred to one of equal right that would have to be loaded first.
 
     Raises:
+        UnprocessableRequest: nobody knows the language.
         ModelNotFound: the backends do not have the model that is asked for, or none at all.
     """
-    spoken = normalize(language) if language else detect(prompt)
+    spoken = _spoken(models, language) if language else detect(prompt)
     if model is not None:
         asked = next((one for one in models if one.id == model), None)
         if asked is None:
@@ -80,3 +81,9 @@ def choose(models: Sequence[ModelInfo], *, prompt: str, language: str | None = N
     candidates = speaking or [one for one in models if one.fallback] or list(models)
     chosen = min(candidates, key=lambda one: not one.loaded)
     return Route(chosen.id, spoken, chosen.context)
+
+
+def _spoken(models: Sequence[ModelInfo], language: str) -> str:
+    """The language that was named; one that only a manifest knows is known too."""
+    name = normalize(language)
+    return name if any(name in one.languages for one in models) else known(language)

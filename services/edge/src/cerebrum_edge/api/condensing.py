@@ -20,7 +20,7 @@ from cerebrum_edge.condense import (
     condense_messages,
     condense_prompt,
 )
-from cerebrum_edge.language import detect, normalize
+from cerebrum_edge.language import detect, known
 from cerebrum_edge.routing import Route
 from cerebrum_kit.errors import PromptTooLarge
 from cerebrum_kit.text import Text
@@ -139,7 +139,7 @@ async def dry_run(body: CondenseRequest, deps: Deps) -> dict[str, Any]:
     if size > most:
         raise PromptTooLarge(f"The prompt has {size} characters; {most} are allowed.", param="prompt")
     deps.metrics.ignored_fields.inc(body.ignored)
-    language = normalize(body.language) if body.language else detect(body.prompt)
+    language = known(body.language) if body.language else detect(body.prompt)
     budget = body.budget or budget_for(size)
 
     def work() -> Condensed:
