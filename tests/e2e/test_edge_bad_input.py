@@ -17,6 +17,7 @@ from support.edge_bad_values import ENDPOINTS
 from support.fake_upstream import FakeUpstream, fake_upstream
 from support.process import ServiceProcess, console_script, running
 from support.raw import RawClient, request
+from support.refusal import refusal
 from support.system import edge_environment
 
 MAX_BODY = 2_000_000
@@ -75,16 +76,6 @@ def with_field(path: str, name: str, value: str) -> bytes:
     """The endpoint's smallest good body, one field of it replaced."""
     body = {key: json.dumps(one) for key, one in ENDPOINTS[path][0].items()} | {name: value}
     return ("{" + ", ".join(f"{json.dumps(key)}: {one}" for key, one in body.items()) + "}").encode()
-
-
-def refusal(answer: httpx.Response) -> dict[str, Any]:
-    """The error of an answer that is a refusal in the shape that all of them have."""
-    assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:500])
-    error: dict[str, Any] = answer.json()["error"]
-    assert set(error) == {"message", "type", "code", "param", "request_id"}
-    assert error["request_id"] == answer.headers["x-request-id"]
-    assert 0 < len(error["message"]) < 1000
-    return error
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)

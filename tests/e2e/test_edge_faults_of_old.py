@@ -143,6 +143,10 @@ def load(edge: ServiceProcess) -> tuple[int, int]:
     return found["requests_active"], found["requests_waiting"]
 
 
+def until_load(edge: ServiceProcess, working: int, waiting: int) -> None:
+    eventually(lambda: load(edge) == (working, waiting), f"{working} in work and {waiting} that wait")
+
+
 def test_3_six_staggered_streams_never_exceed_two_at_the_backend() -> None:
     crowd = Crowd()
     with (
@@ -155,11 +159,11 @@ def test_3_six_staggered_streams_never_exceed_two_at_the_backend() -> None:
         for number in range(1, 7):
             answers.append(pool.submit(post, edge, "/v1/complete/stream"))
             expected = (min(number, 2), max(0, number - 2))
-            eventually(lambda expected=expected: load(edge) == expected, f"load {expected}")  # type: ignore[misc]
+            until_load(edge, *expected)
         eventually(lambda: crowd.now == 2, "two streams at the backend")
         for left in (3, 2, 1, 0):
             crowd.let_go()
-            eventually(lambda left=left: load(edge) == (2, left), f"{left} that wait")  # type: ignore[misc]
+            until_load(edge, 2, left)
         crowd.let_go(2)
         texts = [answer.result() for answer in answers]
     assert crowd.most == 2

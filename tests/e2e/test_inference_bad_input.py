@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from support.bad_values import ASSISTANT, CALL, ENDPOINTS
 from support.inference import TINY, Inference, running_inference
+from support.refusal import refusal
 from support.system import LONG_CONTEXT
 
 CASES = [
@@ -40,16 +41,6 @@ def with_field(path: str, name: str, value: str) -> bytes:
     if (path, name) == ("/v1/tokenize", "tokens"):
         del good["text"]
     return ("{" + ", ".join(f"{json.dumps(key)}: {one}" for key, one in {**good, name: value}.items()) + "}").encode()
-
-
-def refusal(answer: httpx.Response) -> dict[str, Any]:
-    """The error of an answer that is a refusal in the shape that all of them have."""
-    assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:500])
-    error: dict[str, Any] = answer.json()["error"]
-    assert set(error) == {"message", "type", "code", "param", "request_id"}
-    assert error["request_id"] == answer.headers["x-request-id"]
-    assert 0 < len(error["message"]) < 1000
-    return error
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)

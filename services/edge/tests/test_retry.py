@@ -64,30 +64,16 @@ TestBudget.settings = settings(max_examples=50, stateful_step_count=40, deadline
 
 
 @pytest.mark.parametrize(
-    ("retry", "jitter", "retry_after", "seconds"),
-    [
-        (0, 1.0, None, 0.05),
-        (1, 1.0, None, 0.1),
-        (2, 0.5, None, 0.1),
-        (5, 1.0, None, 1.6),
-        (6, 1.0, None, 2.0),
-        (10**9, 1.0, None, 2.0),
-        (3, 0.0, None, 0.0),
-        (0, 0.0, 7.0, 7.0),
-        (0, 1.0, 7.0, 7.05),
-        (0, 1.0, 0.0, 0.05),
-    ],
+    ("retry", "jitter", "seconds"),
+    [(0, 1.0, 0.05), (1, 1.0, 0.1), (2, 0.5, 0.1), (5, 1.0, 1.6), (6, 1.0, 2.0), (10**9, 1.0, 2.0), (3, 0.0, 0.0)],
 )
-def test_backoff(retry: int, jitter: float, retry_after: float | None, seconds: float) -> None:
-    assert backoff(retry, jitter=jitter, policy=POLICY, retry_after=retry_after) == pytest.approx(seconds)
+def test_backoff(retry: int, jitter: float, seconds: float) -> None:
+    assert backoff(retry, jitter=jitter, policy=POLICY) == pytest.approx(seconds)
 
 
-@given(st.integers(0, 100), st.floats(0, 1), st.none() | st.floats(0, 600))
-def test_wait_is_never_shorter_than_asked_nor_longer_than_the_limit_on_top(
-    retry: int, jitter: float, retry_after: float | None
-) -> None:
-    least = retry_after or 0.0
-    assert least <= backoff(retry, jitter=jitter, policy=POLICY, retry_after=retry_after) <= least + POLICY.longest
+@given(st.integers(0, 100), st.floats(0, 1))
+def test_wait_is_never_longer_than_the_limit(retry: int, jitter: float) -> None:
+    assert 0 <= backoff(retry, jitter=jitter, policy=POLICY) <= POLICY.longest
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,13 @@ COUNT = 24
 ALONE = {"slots": 1, "max_context": 512, "speculation": "off"}
 
 
-async def check(served: Served, whole: Answer, at: int, count: int = COUNT, **more: object) -> None:
+async def check(
+    served: Served, whole: Answer, at: int, count: int = COUNT, *, stop: tuple[str, ...] = (), **more: object
+) -> None:
     """Goes on behind the first `at` tokens."""
-    rest = await ask(served, PROMPT, count, resumed=whole.tokens[:at], **more)
+    rest = await ask(served, PROMPT, count, resumed=whole.tokens[:at], stop=stop, **more)
     assert whole.tokens[:at] + rest.tokens == whole.tokens
-    shown = (await served.model()).shown(whole.tokens[:at], more.get("stop", ()))  # type: ignore[arg-type]  # a tuple of texts
+    shown = (await served.model()).shown(whole.tokens[:at], stop)
     assert shown + rest.text == whole.text
     assert rest.finish.reason == whole.finish.reason
     assert rest.finish.generated_tokens == whole.finish.generated_tokens

@@ -70,14 +70,11 @@ class RetryBudget:
         return True
 
 
-def backoff(retry: int, *, jitter: float, policy: RetryPolicy, retry_after: float | None = None) -> float:
+def backoff(retry: int, *, jitter: float, policy: RetryPolicy) -> float:
     """Seconds to wait before a retry: anywhere between none and the limit of this retry ("full jitter").
 
     Args:
         retry: 0 for the first one.
         jitter: a random number from 0 to 1, new for each call.
-        retry_after: what the backend asked for, when the same one is asked again; the wait is never shorter, and the
-            jitter comes on top, so that those who were told the same do not return in one moment.
     """
-    limit = min(policy.longest, policy.base * 2.0 ** min(retry, 64))
-    return (retry_after or 0.0) + jitter * limit
+    return jitter * min(policy.longest, policy.base * 2.0 ** min(retry, 64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import abstractmethod
 from typing import Any
 
 from cerebrum_edge.relay.answer import IDS, SHORT_TOKENS, Answer, checked, listed, payloads
@@ -87,8 +88,9 @@ class OpenAIAnswer(Answer):
         self._finished = said or choice.get("finish_reason") is not None
         return not (said and choice.get("finish_reason") is not None)
 
+    @abstractmethod
     def _text_of(self, choice: dict[str, Any]) -> str:
-        raise NotImplementedError
+        """What a choice adds to the answer; empty where it adds nothing."""
 
 
 class CompletionAnswer(OpenAIAnswer):

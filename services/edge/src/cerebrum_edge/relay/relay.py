@@ -26,10 +26,20 @@ _END_SECONDS = 1.0
 
 
 class Relay:
-    """See the module; one for all answers."""
+    """See the module; one for all answers.
+
+    Args:
+        jitter: gives random numbers from 0 to 1, which keep retries apart.
+    """
 
     def __init__(
-        self, pool: Pool, survival: SurvivalPolicy, *, metrics: EdgeMetrics, clock: Callable[[], float]
+        self,
+        pool: Pool,
+        survival: SurvivalPolicy,
+        *,
+        metrics: EdgeMetrics,
+        clock: Callable[[], float],
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.pool = pool
         self.resumes = 0
@@ -38,7 +48,7 @@ class Relay:
         self._budget = RetryBudget(self._retries)
         self._metrics = metrics
         self._clock = clock
-        self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
+        self._jitter = jitter
 
     async def run(self, answer: Answer, *, model: str, key: bytes) -> AsyncGenerator[bytes, None]:
         """The client's events, several at a time where they come together.
@@ -131,7 +141,7 @@ class Relay:
             taken=taken,
             progress=progress,
             can_resume=can_resume,
-            jitter=self._random.random(),
+            jitter=self._jitter(),
         )
         if again is None:
             raise error

@@ -184,7 +184,7 @@ class Upstream:
         ends = loop.time() + times.total
         opened: Body | None = None
         with self._translated():
-            async with asyncio.timeout(min(times.first_byte, times.first_byte if patience is None else patience)):
+            async with asyncio.timeout(times.first_byte if patience is None else min(times.first_byte, patience)):
                 response = await self._open(path, body)
         try:
             if response.status != 200:

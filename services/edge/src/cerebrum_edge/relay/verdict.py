@@ -18,14 +18,11 @@ from cerebrum_kit.errors import (
     UnprocessableRequest,
     UpstreamError,
     UpstreamTimeout,
-    UpstreamUnavailable,
     error_for_code,
 )
 
 # What a backend of ours says of the request itself. Any other 4xx is between the edge and whatever answered it.
 _CLIENTS_OWN = (InvalidRequest, ModelNotFound, PromptTooLarge)
-# What stays true however often it is asked.
-_FINAL = (*_CLIENTS_OWN, ClientTooSlow, DeadlineExceeded, ModelUnusable)
 _DEFAULT_RETRY = 5.0
 _LONGEST_RETRY = 600.0
 
@@ -40,7 +37,7 @@ class UpstreamBroke(UpstreamError):
 
 def is_final(error: CerebrumError) -> bool:
     """Whether another attempt would end in the same way."""
-    return isinstance(error, (*_FINAL, UpstreamRefused))
+    return error.who == "client" or isinstance(error, DeadlineExceeded | ModelUnusable | UpstreamRefused)
 
 
 def was_taken(error: CerebrumError) -> bool:
@@ -50,7 +47,7 @@ def was_taken(error: CerebrumError) -> bool:
 
 def is_failure(error: CerebrumError) -> bool:
     """Whether the error speaks against the backend. One that has no room, or refuses the request, works."""
-    return isinstance(error, UpstreamError | UpstreamTimeout | UpstreamUnavailable) and not is_final(error)
+    return error.who == "upstream" and not is_final(error)
 
 
 def error_from_answer(status: int, body: bytes, headers: Mapping[str, str]) -> CerebrumError:
