@@ -1,8 +1,8 @@
 """What role api_key decides, from what is on the hosts alone: no file is read or written here.
 
 The digests file has a line a key, `id sha256hex created`. A line that the role made for a host has the id
-`<label>.<the digest's first 8 digits>`, by which it is told from lines that people added; before there were several keys
-a host, the id was the host's name alone.
+`<label>.<the digest's first 8 digits>`, by which it is told from lines that people added; before there were several
+keys a host, the id was the host's name alone.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def made_by_role(row: Row) -> bool:
 
 
 def checksums(results: list[dict[str, Any]], own: bool = False) -> dict[str, str]:
-    """The digest of each host's file, by host; '' for one that is not there, or, with `own`, is not as the role writes it."""
+    """The digest of each host's file, by host; '' for one that is missing or, with `own`, not as we write it."""
     found: dict[str, str] = {}
     for result in results:
         stat = result.get("stat", {})
@@ -87,7 +87,7 @@ def plan(
         held: digest of the key in each holder's file, by holder.
         waiting: digest of the key that lies beside it and has not taken its place yet.
         rotate: every holder gets a new key, but one whose last rotation is not over.
-        cutoff, now: only keys that were made before the one are rotated, or, by a clock that was wrong, after the other.
+        cutoff, now: only keys that were made before the one are rotated, or, by a wrong clock, after the other.
     """
     found: dict[str, dict[str, Any]] = {}
     for holder, digest in held.items():
@@ -129,8 +129,8 @@ def settlement(text: str, held: dict[str, str], running: dict[str, list[str]]) -
         running: digests of the keys that each holder's running instances were started with.
 
     Returns:
-        `holders`: for each, `id` (the held key's), `stale` (ids of its other keys), `moved` (every instance runs with the
-        held key); `orphans`: ids that the role made for hosts that are no holders now; `others`: ids that people added.
+        `holders`: for each, `id` (the held key's), `stale` (ids of its other keys), `moved` (every instance runs with
+        the held key); `orphans`: ids that the role made for former holders; `others`: ids that people added.
     """
     holders: dict[str, dict[str, Any]] = {}
     for holder, digest in held.items():

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cerebrum_kit.keys import KeyFileError, KeyRing, digest, key_line, new_key, parse_keys, read_plain_key
+from support.process import running
 
+PROBE = [sys.executable, str(Path(__file__).parent / "probe_service.py")]
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
 
@@ -97,7 +102,10 @@ def test_use_of_a_key_is_counted_under_its_id_and_looking_is_no_use(tmp_path: Pa
     keys = {name: new_key() for name in ("pi.old", "pi.new")}
     path = tmp_path / "keys"
     path.write_text("\n".join(key_line(name, key) for name, key in keys.items()), encoding="utf-8")
-    with running(PROBE, {"PROBE_KEYS": str(path)}) as probe, httpx.Client(base_url=probe.url, trust_env=False) as client:
+    with (
+        running(PROBE, {"PROBE_KEYS": str(path)}) as probe,
+        httpx.Client(base_url=probe.url, trust_env=False) as client,
+    ):
 
         def counted() -> dict[str, float]:
             text = client.get("/metrics", headers={"x-api-key": keys["pi.new"]}).text
