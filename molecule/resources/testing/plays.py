@@ -84,7 +84,7 @@ class Load:
             "answers",
             seconds=60,
         )
-        assert self.failures == []
+        assert not self.failures, f"{len(self.failures)} failed, the first: {self.failures[0]}"
 
     def _ask(self, ask: Any) -> None:
         while not self._over.is_set():
