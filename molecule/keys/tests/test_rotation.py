@@ -55,10 +55,8 @@ def files_with(node: Node, keys: list[bytes]) -> set[str]:
     """Files on the host that hold one of the keys; they are looked for here, not by a command there."""
     done = node.host.run(f"tar --create --ignore-failed-read --file=- {PLACES}")
     with tarfile.open(fileobj=io.BytesIO(done.stdout_bytes)) as archive:
-        held = ((row.name, archive.extractfile(row)) for row in archive if row.isreg())
-        return {
-            f"/{name}" for name, file in held if file and any(key in (text := file.read()) for key in keys) and text
-        }
+        found = {f"/{row.name}": file.read() for row in archive if row.isreg() and (file := archive.extractfile(row))}
+    return {name for name, text in found.items() if any(key in text for key in keys)}
 
 
 def test_rotation_under_load_loses_nothing_and_shows_no_key(pi: Node, vps: Node, tmp_path: Path) -> None:
