@@ -145,7 +145,7 @@ def test_neither_services_nor_sessions_may_dump_core(each: Node) -> None:
 
 
 def reloads(node: Node) -> str:
-    return node.host.check_output("journalctl --no-pager --output=cat _COMM=sshd | grep -c 'Received SIGHUP'")
+    return str(node.host.check_output("journalctl --no-pager --output=cat _COMM=sshd | grep -c 'Received SIGHUP'"))
 
 
 @pytest.fixture(scope="module")
