@@ -221,8 +221,9 @@ def by_password(vps: Node, lynis: Future[CommandResult], tmp_path: Path) -> Iter
     options = "-o PubkeyAuthentication=no -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     inventory = tmp_path / "inventory"
     inventory.write_text(
-        f"[inference]\nroot_by_password ansible_user=root\nvisitor ansible_user=visitor ansible_become=false\n"
-        f'[inference:vars]\n{reached.replace(" ", chr(10))}\nansible_ssh_common_args="{options}"\n',
+        "[inference]\nroot_by_password ansible_user=root\n"
+        "[edge]\nvisitor ansible_user=visitor ansible_become=false\n"
+        f'[all:vars]\n{reached.replace(" ", chr(10))}\nansible_ssh_common_args="{options}"\n',
         encoding="utf-8",
     )
     yield inventory
