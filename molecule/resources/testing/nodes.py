@@ -26,6 +26,10 @@ class Node:
         return str(self.host.ansible.get_variables()["ansible_host"])
 
     @property
+    def address6(self) -> str:
+        return str(self.host.interface("host0", family="inet6").addresses[0])
+
+    @property
     def url(self) -> str:
         return f"http://{self.address}:{self.port}"
 
@@ -68,6 +72,12 @@ def pi() -> Node:
 @pytest.fixture(scope="session")
 def vps() -> Node:
     return node("vps", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def outside() -> Node:
+    """A host that is no part of Cerebrum."""
+    return node("outside", "", 0)
 
 
 @pytest.fixture(params=["pi", "vps"])
