@@ -21,6 +21,19 @@ except TimeoutError:
 except ConnectionRefusedError:
     print("refused")
 """
+# One echo request; its answer has to come within five seconds.
+PING = """
+import socket, struct, sys
+six = ":" in sys.argv[1]
+wire = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, 58 if six else 1)
+wire.settimeout(5)
+asks, answers, header = (128, 129, 0) if six else (8, 0, 20)
+wire.sendto(struct.pack("!BBHHH", asks, 0, 0xFFFF - (asks << 8), 0, 0), (sys.argv[1], 0))
+while True:
+    data, peer = wire.recvfrom(2000)
+    if peer[0] == sys.argv[1] and data[header] == answers:
+        break
+"""
 PUBLIC = {"address": "203.0.113.9", "address6": "2001:db8::9"}
 FAMILIES = pytest.mark.parametrize("family", ["address", "address6"])
 
@@ -34,9 +47,7 @@ def listening(one: Node, port: int) -> Iterator[None]:
     """A socket that systemd opens on every address; when the command is over, it listens. What comes is sent back."""
     name = f"listener-{port}"
     listen = f"--socket-property=ListenStream={port} --socket-property=Accept=yes --socket-property=BindIPv6Only=both"
-    one.host.check_output(
-        f"systemd-run --quiet --collect --unit={name} {listen} --property=StandardInput=socket cat"
-    )
+    one.host.check_output(f"systemd-run --quiet --collect --unit={name} {listen} --property=StandardInput=socket cat")
     try:
         assert reach(one, "127.0.0.1", port) == "open"
         yield
@@ -61,18 +72,7 @@ def stranger(request: pytest.FixtureRequest, pi: Node, outside: Node) -> Iterato
 def test_ssh_and_ping_are_let_in(request: pytest.FixtureRequest, outside: Node, name: str, family: str) -> None:
     address = getattr(request.getfixturevalue(name), family)
     assert reach(outside, address, 22) == "open"
-    ping = "socket.socket({}, socket.SOCK_RAW, {})"
-    kind = ("socket.AF_INET", 1) if family == "address" else ("socket.AF_INET6", 58)
-    echo = 8 if family == "address" else 128
-    answered = 0 if family == "address" else 129
-    outside.host.check_output(
-        "python3 -c '"
-        f"import socket, struct; s = {ping.format(*kind)}; s.settimeout(5)\n"
-        f'checksum = 0xffff - {echo << 8}\ns.sendto(struct.pack("!BBHHH", {echo}, 0, checksum, 0, 0), ("{address}", 0))\n'
-        f'while True:\n    data, peer = s.recvfrom(2000)\n    kind = data[{20 if family == "address" else 0}]\n'
-        f'    if peer[0] == "{address}" and kind == {answered}: break'
-        "'"
-    )
+    outside.host.check_output(f"python3 -c '{PING}' {address}")
 
 
 def test_edge_is_for_private_networks(pi: Node, outside: Node) -> None:

@@ -55,9 +55,13 @@ def problems(
         if row.get("protocol", "tcp") not in {"tcp", "udp"}:
             found.append(f"{name} has protocol {row['protocol']}: write tcp or udp.")
         if not re.fullmatch(r"[A-Za-z0-9._@-]{0,15}", str(row.get("interface") or "")):
-            found.append(f"{name} has interface {row['interface']}: an interface's name has at most 15 letters and digits.")
+            found.append(
+                f"{name} has interface {row['interface']}: an interface's name has at most 15 letters and digits."
+            )
         if not re.fullmatch(r"[^\"\\\x00-\x1f]{0,80}", str(row.get("comment") or "")):
-            found.append(f"{name} has a comment with quotes, backslashes or line ends, or with more than 80 characters.")
+            found.append(
+                f"{name} has a comment with quotes, backslashes or line ends, or with more than 80 characters."
+            )
         found += _wrong_networks(f"{name}, from", row.get("from") or [])
         if unknown := sorted(set(row) - {"port", "protocol", "from", "interface", "comment"}):
             found.append(f"{name} has {', '.join(unknown)}: known are port, protocol, from, interface, comment.")
@@ -90,27 +94,25 @@ def grants(
 ) -> list[Grant]:
     """What a host lets in for what it carries, then what its owner allows."""
     found: list[Grant] = []
-    if "edge" in carries:
-        # Nobody is admitted by an empty list of networks; in a rule, it would be everybody.
-        if clients["edge"]:
-            found.append(_grant(ports["edge"], sources=clients["edge"], comment="edge"))
+    # Nobody is admitted by an empty list of networks; in a rule, it would be everybody.
+    if "edge" in carries and clients["edge"]:
+        found.append(_grant(ports["edge"], sources=clients["edge"], comment="edge"))
     if "inference" in carries and transport == "direct" and clients["inference"]:
         found.append(_grant(ports["inference"], sources=clients["inference"], comment="inference"))
     if "inference" in carries and transport == "tailscale":
         found.append(_grant(ports["inference"], interface=TAILNET, comment="inference"))
     if transport == "tailscale":
         found.append(_grant(WIREGUARD_OF_TAILSCALE, protocol="udp", comment="tailscale: direct paths"))
-    for row in allow:
-        found.append(
-            _grant(
-                row["port"],
-                protocol=row.get("protocol") or "tcp",
-                sources=row.get("from") or [],
-                interface=row.get("interface") or "",
-                comment=row.get("comment") or "firewall_allow",
-            )
+    return found + [
+        _grant(
+            row["port"],
+            protocol=row.get("protocol") or "tcp",
+            sources=row.get("from") or [],
+            interface=row.get("interface") or "",
+            comment=row.get("comment") or "firewall_allow",
         )
-    return found
+        for row in allow
+    ]
 
 
 def _grant(
@@ -197,9 +199,7 @@ def unadmitted(
 
 def _admits(row: Grant, listener: dict[str, Any]) -> bool:
     ports = port_range(row["port"])
-    return (
-        ports is not None and row["protocol"] == listener["protocol"] and ports[0] <= listener["port"] <= ports[1]
-    )
+    return ports is not None and row["protocol"] == listener["protocol"] and ports[0] <= listener["port"] <= ports[1]
 
 
 def _only_local(address: str) -> bool:
