@@ -34,6 +34,18 @@ while True:
     if peer[0] == sys.argv[1] and data[header] == answers:
         break
 """
+# Sends back what comes.
+ECHO = """
+import os, socket, sys, threading
+server = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True)
+if os.fork():
+    os._exit(0)
+def echo(stream):
+    while data := stream.recv(4096):
+        stream.sendall(data)
+while True:
+    threading.Thread(target=echo, args=(server.accept()[0],), daemon=True).start()
+"""
 PUBLIC = {"address": "203.0.113.9", "address6": "2001:db8::9"}
 FAMILIES = pytest.mark.parametrize("family", ["address", "address6"])
 
@@ -44,15 +56,16 @@ def reach(one: Node, address: str, port: int, source: str = "") -> str:
 
 @contextmanager
 def listening(one: Node, port: int) -> Iterator[None]:
-    """A socket that systemd opens on every address; when the command is over, it listens. What comes is sent back."""
-    name = f"listener-{port}"
-    listen = f"--socket-property=ListenStream={port} --socket-property=Accept=yes --socket-property=BindIPv6Only=both"
-    one.host.check_output(f"systemd-run --quiet --collect --unit={name} {listen} --property=StandardInput=socket cat")
+    """A service on every address of the host. Its start is over when it listens."""
+    unit = f"listener-{port}"
+    one.host.check_output(
+        f"systemd-run --quiet --collect --unit={unit} --property=Type=forking python3 -c '{ECHO}' {port}"
+    )
     try:
         assert reach(one, "127.0.0.1", port) == "open"
         yield
     finally:
-        one.host.check_output(f"systemctl stop {name}.socket")
+        one.host.check_output(f"systemctl stop {unit}")
 
 
 @pytest.fixture(scope="module", params=["address", "address6"])
