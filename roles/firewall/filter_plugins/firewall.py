@@ -203,7 +203,11 @@ def _admits(row: Grant, listener: dict[str, Any]) -> bool:
 
 
 def _only_local(address: str) -> bool:
-    return address != "*" and ipaddress.ip_address(address).is_loopback
+    if address == "*":
+        return False
+    found = ipaddress.ip_address(address)
+    mapped = found.ipv4_mapped if found.version == 6 else None  # ::ffff:127.0.0.1, as Java and others bind it
+    return (mapped or found).is_loopback
 
 
 class FilterModule:
