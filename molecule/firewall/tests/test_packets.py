@@ -73,7 +73,7 @@ def stranger(request: pytest.FixtureRequest, pi: Node, outside: Node) -> Iterato
     """A public address that `outside` has as well, known to the Pi as a neighbour: the family, and the address."""
     family = str(request.param)
     address, bits = PUBLIC[family], 32 if family == "address" else 128
-    outside.host.check_output(f"ip addr add {address}/{bits} dev host0 nodad")
+    outside.host.check_output(f"ip addr replace {address}/{bits} dev host0 nodad")
     pi.host.check_output(f"ip route replace {address} dev host0")
     yield family, address
     outside.host.check_output(f"ip addr del {address}/{bits} dev host0")
