@@ -32,7 +32,8 @@ class Node:
 
     @property
     def address6(self) -> str:
-        return str(self.host.interface("host0", family="inet6").addresses[0])
+        addresses = self.host.interface("host0", family="inet6").addresses
+        return next(str(one) for one in addresses if str(one).startswith("fdcb:"))  # not the link's own
 
     @property
     def url(self) -> str:
