@@ -19,6 +19,7 @@ ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
 CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
 RELAY = ["answer", "assembly", "frames", "native", "openai", "survival", "verdict"]
 PURE = [
+    "roles/firewall/filter_plugins/firewall.py",
     "services/kit/src/cerebrum_kit/sse.py",
     "services/kit/src/cerebrum_kit/errors.py",
     "services/edge/src/cerebrum_edge/language.py",

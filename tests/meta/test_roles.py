@@ -54,7 +54,7 @@ def test_preflight_knows_every_role_that_plays_give_to_hosts() -> None:
             task["ansible.builtin.include_role"]["name"] for task in tasks if "ansible.builtin.include_role" in task
         ]
         for role in set(given) - {"preflight"}:
-            assert f"'{role}'" in text or role in {"tailscale", "ssh_tunnel", "firewall"}, f"{path.name}: {role}"
+            assert f"'{role}'" in text or role in {"tailscale", "ssh_tunnel"}, f"{path.name}: {role}"
         if set(given) - {"preflight", "transport"}:
             assert plays[0].get("ansible.builtin.import_playbook") == "preflight.yml", path.name
 

@@ -31,6 +31,11 @@ class Node:
         return str(self.host.ansible.get_variables()["ansible_host"])
 
     @property
+    def address6(self) -> str:
+        addresses = self.host.interface("host0", family="inet6").addresses
+        return next(str(one) for one in addresses if str(one).startswith("fdcb:"))  # not the link's own
+
+    @property
     def url(self) -> str:
         return f"http://{self.address}:{self.port}"
 
@@ -91,6 +96,12 @@ def pi() -> Node:
 @pytest.fixture(scope="session")
 def vps() -> Node:
     return node("vps", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def outside() -> Node:
+    """A host that is no part of Cerebrum."""
+    return node("outside", "", 0)
 
 
 @pytest.fixture(params=["pi", "vps"])

@@ -64,7 +64,8 @@ def start(lab: Lab, host: str) -> bool:
     if Path("/run/systemd/system").is_dir():
         # On a machine that systemd runs, a unit of its own gives the host a part of the cgroup tree to manage.
         run("systemd-run", "--quiet", "--collect", f"--unit={machine}", "--property=Delegate=yes",
-            "--property=KillMode=mixed", "--property=Type=exec", *argv)  # fmt: skip
+            "--property=KillMode=mixed", "--property=Type=exec",
+            "--property=RestartForceExitStatus=133", *argv)  # fmt: skip
         return True
     subprocess.Popen(
         ["/bin/sh", "-c", _JOIN_CGROUP, "sh", lab.cgroup(host), *argv],
@@ -82,7 +83,10 @@ for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; d
     [ -e "$hierarchy/cgroup.procs" ] || continue
     mkdir -p "$hierarchy/$group" && echo $$ > "$hierarchy/$group/cgroup.procs"
 done
-exec "$@"
+while :; do
+    "$@"
+    [ $? = 133 ] || break # what nspawn ends with when its host reboots
+done
 """
 
 
