@@ -37,9 +37,24 @@ def test_every_option_is_typed_described_and_prefixed(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_specs_run_because_the_role_is_entered_by_its_front_door(role: str) -> None:
-    """`tasks_from` with another file than main skips the validation without a word."""
+    """`tasks_from` with another file than main skips the validation without a word. Preflight does it by hand."""
     for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("molecule/**/*.yml")]:
-        assert "tasks_from" not in path.read_text(encoding="utf-8"), path
+        if path.parent.parent.name != "preflight":
+            assert "tasks_from" not in path.read_text(encoding="utf-8"), path
+
+
+def test_preflight_knows_every_role_that_plays_give_to_hosts() -> None:
+    """And comes before all of them, whichever playbook is run."""
+    text = (ROOT / "playbooks/preflight.yml").read_text(encoding="utf-8")
+    for path in [*ROOT.glob("playbooks/*.yml"), ROOT / "site.yml"]:
+        plays = load(path)
+        given = [role["role"] for play in plays for role in play.get("roles", [])]
+        tasks = [task for play in plays if play.get("hosts") != "localhost" for task in play.get("tasks", [])]
+        given += [task["ansible.builtin.include_role"]["name"] for task in tasks if "ansible.builtin.include_role" in task]
+        for role in set(given) - {"preflight"}:
+            assert f"'{role}'" in text or role in {"tailscale", "ssh_tunnel", "firewall"}, f"{path.name}: {role}"
+        if set(given) - {"preflight", "transport"}:
+            assert plays[0].get("ansible.builtin.import_playbook") == "preflight.yml", path.name
 
 
 @pytest.mark.parametrize("role", ROLES)
