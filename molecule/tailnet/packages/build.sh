@@ -4,7 +4,7 @@
 # usage: molecule/tailnet/packages/build.sh CACHE_DIR
 #
 # Modules are pinned by go.sum, the compiler by locks/go.txt; both come through their package proxies, and are gone when
-# the programs are built. The folder is named by what it is made from.
+# the programs are built, unless GOPATH and GOCACHE name folders that stay. The target is named by what it is made from.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../../.." && pwd)
@@ -25,7 +25,7 @@ echo "building tailscale $version and headscale (5 to 10 minutes on 2 cores, onc
 export PIP_CONFIG_FILE=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --require-hashes --no-deps -r "$project/locks/go.txt" >&2
-export PATH="$work/venv/bin:$PATH" GOPATH="$work/go" GOCACHE="$work/cache" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
+export PATH="$work/venv/bin:$PATH" GOPATH="${GOPATH:-$work/go}" GOCACHE="${GOCACHE:-$work/cache}" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
 export GOFLAGS="-mod=readonly -trimpath"
 # Left out: what neither the role nor its tests use and what brings the largest dependencies.
 omit=ts_omit_aws,ts_omit_kube,ts_omit_ssh,ts_omit_drive,ts_omit_webclient,ts_omit_systray,ts_omit_desktop_sessions
