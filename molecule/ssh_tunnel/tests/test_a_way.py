@@ -33,7 +33,6 @@ def test_only_the_hosts_themselves_reach_either_end(pi: Node, vps: Node) -> None
 def test_unit_says_where_it_leads_and_is_sandboxed(pi: Node) -> None:
     assert shown(pi, "ActiveState") == "active"
     assert shown(pi, "StatusText").startswith("127.0.0.1:9000 leads to 127.0.0.1:9000 on vps [")
-    assert shown(pi, "NRestarts") == "0"
     assert pi.host.check_output(f"systemctl is-enabled {UNIT}") == "enabled"
     done = pi.host.run(f"systemd-analyze security --no-pager --threshold=12 {UNIT}")
     assert done.rc == 0, done.stdout

@@ -27,7 +27,7 @@ def test_streams_outlive_the_tunnel(pi: Node, vps: Node, fault: Callable[[Node, 
 
     def ask() -> None:
         while not over.is_set():
-            answers.append(stream(pi))
+            answers.extend(events for events in [stream(pi)] if events)
 
     client = threading.Thread(target=ask)
     process = shown(pi, "MainPID")
@@ -57,6 +57,7 @@ def test_hardened_sshd_lets_the_tunnel_through(pi: Node, vps: Node) -> None:
         until(lambda: completes(pi), "a completion")
     finally:
         vps.host.check_output(f"rm {file} && systemctl reload ssh.service")
+        until(lambda: vps.host.run("true").rc == 0, "sshd, which listens anew when it is told to reload")
 
 
 @pytest.mark.parametrize("name", ["vps", "pi"])
