@@ -43,7 +43,7 @@ def test_daemon_runs_in_its_sandbox(member: Node, cloud: Node) -> None:
 
 
 def test_sandbox_takes_nothing_that_the_daemon_needs(pi: Node, vps: Node) -> None:
-    """In userspace it may not touch the host's network, and says so while it looks whether there is anything to clean up."""
+    """In userspace it may not touch the host's network, and says so when it looks for something to clean up."""
     for one in (pi, vps):
         journal = one.host.check_output("journalctl --boot --unit=tailscaled --no-pager --output=cat")
         refused = [line for line in journal.splitlines() if "not permitted" in line or "ermission denied" in line]

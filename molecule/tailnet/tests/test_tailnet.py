@@ -27,7 +27,6 @@ def reaches(one: Node, target: str, port: int) -> bool:
     return bool(one.host.run(f"python3 -c '{CONNECT}' {target} {port}").rc == 0)
 
 
-
 def test_hosts_are_in_the_tailnet_with_the_keys_tags(member: Node) -> None:
     own = status(member)
     assert own["BackendState"] == "Running"
