@@ -25,6 +25,8 @@ done
 compile llama-build.txt locks/llama-build.in "$@"
 "$uv" pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps --no-annotate \
     --custom-compile-command "make lock" --no-binary llama-cpp-python locks/llama.in --output-file locks/llama.txt
+# The compiler of the scenario tailnet.
+compile go.txt locks/go.in "$@"
 compile train.txt locks/train.in "$@"
 # What writes the synthetic models, and what the benchmark's Python peers import.
 compile bench.txt locks/bench.in "$@"

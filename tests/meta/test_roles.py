@@ -129,5 +129,6 @@ def test_inventories_hold_only_variables_that_exist() -> None:
     known = {name for role in ROLES for name in specs(role)["options"]}
     for path in ROOT.glob("inventories/*/**/*.yml"):
         text = path.read_text(encoding="utf-8")
-        for name in re.findall(r"^\s*#? ?((?:edge|inference|models|base|app|api_key)_\w+):", text, re.MULTILINE):
+        prefixes = "edge|inference|models|base|app|api_key|tailscale"
+        for name in re.findall(rf"^\s*#? ?((?:{prefixes})_\w+):", text, re.MULTILINE):
             assert name in known, f"{path}: {name}"

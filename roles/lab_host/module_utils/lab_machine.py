@@ -64,7 +64,7 @@ def start(lab: Lab, host: str) -> bool:
     if Path("/run/systemd/system").is_dir():
         # On a machine that systemd runs, a unit of its own gives the host a part of the cgroup tree to manage.
         run("systemd-run", "--quiet", "--collect", f"--unit={machine}", "--property=Delegate=yes",
-            "--property=KillMode=mixed", "--property=Type=exec",
+            "--property=KillMode=mixed", "--property=Type=exec", "--property=SuccessExitStatus=133",
             "--property=RestartForceExitStatus=133", *argv)  # fmt: skip
         return True
     subprocess.Popen(
@@ -76,17 +76,19 @@ def start(lab: Lab, host: str) -> bool:
 
 # Without a cgroup of its own, every host would put its services below the same /payload, where each systemd finds
 # processes that it cannot see, and some of its units fail. systemd's own hierarchy is named or unified, depending on
-# the machine.
+# the machine. A host that reboots ends with 133 and leaves it to its manager, here this loop, to begin it again.
 _JOIN_CGROUP = """
 group=$1; shift
-for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
-    [ -e "$hierarchy/cgroup.procs" ] || continue
-    mkdir -p "$hierarchy/$group" && echo $$ > "$hierarchy/$group/cgroup.procs"
-done
-while :; do
-    "$@"
-    [ $? = 133 ] || break # what nspawn ends with when its host reboots
-done
+while
+    (
+        for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+            [ -e "$hierarchy/cgroup.procs" ] || continue
+            mkdir -p "$hierarchy/$group" && sh -c 'echo $PPID' > "$hierarchy/$group/cgroup.procs"
+        done
+        exec "$@"
+    )
+    [ $? = 133 ]
+do :; done
 """
 
 

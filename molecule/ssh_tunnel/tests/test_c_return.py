@@ -1,0 +1,79 @@
+"""Whatever ends the tunnel, it comes back by itself, and so do streams."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nodes import Node
+from tunnel import BODY, completes, shown, stream, until
+
+
+def kill_ssh(pi: Node, vps: Node) -> None:
+    pi.host.check_output("systemctl kill --kill-who=main --signal=SIGKILL cerebrum-tunnel@vps.service")
+
+
+def kill_session(pi: Node, vps: Node) -> None:
+    vps.host.check_output("pkill --signal KILL --uid cerebrum-tunnel")
+
+
+@pytest.mark.parametrize("fault", [kill_ssh, kill_session])
+def test_streams_outlive_the_tunnel(pi: Node, vps: Node, fault: Callable[[Node, Node], None]) -> None:
+    over, answers = threading.Event(), list[list[dict[str, Any]]]()
+
+    def ask() -> None:
+        while not over.is_set():
+            answers.extend(events for events in [stream(pi)] if events)
+
+    client = threading.Thread(target=ask)
+    process = shown(pi, "MainPID")
+    client.start()
+    try:
+        until(lambda: len(answers) >= 1, "an answer before the fault")
+        fault(pi, vps)
+        until(lambda: shown(pi, "MainPID") not in {process, "0"} and shown(pi, "ActiveState") == "active", "a new tunnel")
+        until(lambda: any(events[-1].get("resumed") for events in answers), "a stream that was taken up again")
+    finally:
+        over.set()
+        client.join(120)
+    for events in answers:
+        assert events[-1]["done"] is True
+        assert "error" not in events[-1]
+        assert events[-1]["total_tokens"] == BODY["max_tokens"]
+
+
+def test_hardened_sshd_lets_the_tunnel_through(pi: Node, vps: Node) -> None:
+    """AllowTcpForwarding no for everybody, which is what hardening guides say."""
+    file = "/etc/ssh/sshd_config.d/00-forwards-nothing.conf"
+    vps.host.check_output(f"echo 'AllowTcpForwarding no' > {file} && systemctl reload ssh.service")
+    try:
+        process = shown(pi, "MainPID")
+        kill_session(pi, vps)
+        until(lambda: shown(pi, "MainPID") not in {process, "0"} and shown(pi, "ActiveState") == "active", "a new tunnel")
+        until(lambda: completes(pi), "a completion")
+    finally:
+        vps.host.check_output(f"rm {file} && systemctl reload ssh.service")
+        until(lambda: vps.host.run("true").rc == 0, "sshd, which listens anew when it is told to reload")
+
+
+@pytest.mark.parametrize("name", ["vps", "pi"])
+def test_tunnel_comes_back_after_a_reboot(pi: Node, vps: Node, name: str) -> None:
+    rebooted = {"pi": pi, "vps": vps}[name]
+    started = rebooted.host.check_output("systemctl show --property=UserspaceTimestampMonotonic --value")
+    with contextlib.suppress(RuntimeError):  # ssh says 255 where the host ends before it has answered
+        rebooted.host.run("systemctl reboot")
+
+    def is_back() -> bool:
+        again = rebooted.host.check_output("systemctl show --property=UserspaceTimestampMonotonic --value")
+        return again != started and rebooted.host.check_output("systemctl is-system-running --wait") == "running"
+
+    until(is_back, "a host that has started again")
+    until(lambda: shown(pi, "ActiveState") == "active" and shown(pi, "StatusText") != "", "a tunnel")
+    until(lambda: completes(pi), "a completion")
+    last = stream(pi)[-1]
+    assert last["done"] is True
+    assert last["total_tokens"] == BODY["max_tokens"]
