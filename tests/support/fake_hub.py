@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
     owner: FakeHub
     host = "hub"
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its base calls it that)
         """Nobody reads it."""
 
     def do_HEAD(self) -> None:

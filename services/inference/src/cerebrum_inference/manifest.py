@@ -26,7 +26,7 @@ class Source(BaseModel):
     repo: str | None = Field(None, pattern=r"^[\w][\w.-]*(/[\w][\w.-]*)?$")
     file: str | None = Field(None, min_length=1)
     revision: str | None = Field(None, min_length=1)
-    url: str | None = Field(None, pattern=r"^file:///[^\0]+$")
+    url: str | None = Field(None, pattern=r"^file:///[ -~]+$")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Source:

@@ -43,8 +43,6 @@ class Hub:
                 "HF_HUB_DISABLE_TELEMETRY": "1",
                 "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
                 "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-                "HF_HUB_DOWNLOAD_TIMEOUT": str(timeout),
-                "HF_HUB_ETAG_TIMEOUT": str(timeout),
                 "HF_HUB_VERBOSITY": "error",  # what it would warn of is in our own words
             }
         )
@@ -53,6 +51,7 @@ class Hub:
         from huggingface_hub import constants
 
         constants.DOWNLOAD_CHUNK_SIZE = _CHUNK
+        constants.HF_HUB_DOWNLOAD_TIMEOUT = timeout
         self.endpoint = (endpoint or "https://huggingface.co").rstrip("/")
         self._secure = self.endpoint.startswith("https://")
         huggingface_hub.set_client_factory(self._client)
@@ -162,8 +161,8 @@ class Hub:
                 got = f"after {size_text(part.done)}" if part is not None else "at once"
                 words = (
                     f"{what} ended {got}, again and again, before the file was whole.{kept} If that repeats, the "
-                    "source or something on the way cuts it: use a mirror (models_hf_endpoint), or put the file into the "
-                    "controller's models/"
+                    "source or something on the way cuts it: use a mirror (models_hf_endpoint), or put the file into "
+                    "the controller's models/"
                 )
             case _:
                 return exc
