@@ -30,7 +30,7 @@ class Behaviour:
     Attributes:
         token: without it, the hub hides everything. The CDN asks for none.
         cut_after: bytes of an answer after which the connection ends. 0 for at once.
-        stall_after: bytes of an answer after which nothing more comes.
+        stall_at: place in the file from which on nothing comes.
         rate: bytes a second.
         corrupt: a bit of every answer is turned around.
         redirect: where the file is said to be, instead of at the CDN.
@@ -44,7 +44,7 @@ class Behaviour:
 
     token: str | None = None
     cut_after: int | None = None
-    stall_after: int | None = None
+    stall_at: int | None = None
     rate: int | None = None
     corrupt: bool = False
     redirect: str | None = None
@@ -185,11 +185,12 @@ class _Cdn(_Handler):
         self.end_headers()
         if self.command == "GET":
             with contextlib.suppress(OSError):
-                self._send(data[start:])
+                self._send(data[start:], start)
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, start: int) -> None:
         behaviour, sent = self.owner.behaviour, 0
-        limit = min(one for one in (behaviour.cut_after, behaviour.stall_after, len(data)) if one is not None)
+        stall = None if behaviour.stall_at is None else max(0, behaviour.stall_at - start)
+        limit = min(one for one in (behaviour.cut_after, stall, len(data)) if one is not None)
         while sent < limit:
             step = min(_STEP, limit - sent)
             self.wfile.write(data[sent : sent + step])
@@ -198,7 +199,7 @@ class _Cdn(_Handler):
                 time.sleep(step / behaviour.rate)
         self.wfile.flush()
         self.owner.sent.set()
-        if behaviour.stall_after is not None:
+        if behaviour.stall_at is not None:
             self.connection.settimeout(0.2)
             while not self.owner.over.is_set():
                 try:

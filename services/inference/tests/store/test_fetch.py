@@ -136,9 +136,9 @@ def test_connection_that_breaks_for_good_keeps_what_came(store: Store, files: Pa
 
 
 def test_silence_is_given_up(store: Store, files: Path, hub: FakeHub) -> None:
-    hub.behaviour = Behaviour(stall_after=0)
+    hub.behaviour = Behaviour(stall_at=CUT)
     message = refused(store, rows(files, "tiny"), hub, timeout=1)
-    assert "nothing came for 1 s" in message
+    assert "nothing came for 1 s, several times over. 1.0 MB are kept: run the play again" in message
     assert "models_timeout" in message
 
 
