@@ -53,7 +53,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core has no type
         done = self._low_level_execute_command(f"{show}; echo; cat {shlex.quote(progress)} 2>/dev/null || true")
         if done["rc"] != 0:
             raise AnsibleActionFail(f"{unit} cannot be looked at: {done['stderr'] or done['stdout']}")
-        head, _, tail = str(done["stdout"]).partition("\n\n")
+        # A terminal of the connection, where there is one, ends lines its own way.
+        head, _, tail = str(done["stdout"]).replace("\r\n", "\n").partition("\n\n")
         state = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
         try:
             said = json.loads(tail or "{}")
@@ -65,9 +66,9 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core has no type
         if said.get("state") == "failed":
             return str(said["text"])
         done = self._low_level_execute_command(
-            f"journalctl --unit={shlex.quote(unit)} --lines=5 --no-pager --output=cat"
+            f"SYSTEMD_COLORS=0 journalctl --unit={shlex.quote(unit)} --lines=5 --no-pager --output=cat"
         )
         return (
             f"the download was ended ({state.get('Result')}, status {state.get('ExecMainStatus')}); what came is kept: "
-            f"run the play again. Its journal ended with:\n{done['stdout']}"
+            f"run the play again. Its journal ended with:\n{str(done['stdout']).replace(chr(13), '')}"
         )
