@@ -28,7 +28,7 @@ compile llama-build.txt locks/llama-build.in "$@"
 compile train.txt locks/train.in "$@"
 # What writes the synthetic models, and what the benchmark's Python peers import.
 compile bench.txt locks/bench.in "$@"
-# Clients that the tests run the edge with, each in a venv of its own (scripts/client_venv.sh).
-for client in aider llm; do
+# Programs that the tests run from outside, each in a venv of its own (scripts/client_venv.sh).
+for client in aider llm ssh-audit; do
     compile "client-$client.txt" "locks/client-$client.in" "$@"
 done

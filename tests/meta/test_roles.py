@@ -50,7 +50,9 @@ def test_preflight_knows_every_role_that_plays_give_to_hosts() -> None:
         plays = load(path)
         given = [role["role"] for play in plays for role in play.get("roles", [])]
         tasks = [task for play in plays if play.get("hosts") != "localhost" for task in play.get("tasks", [])]
-        given += [task["ansible.builtin.include_role"]["name"] for task in tasks if "ansible.builtin.include_role" in task]
+        given += [
+            task["ansible.builtin.include_role"]["name"] for task in tasks if "ansible.builtin.include_role" in task
+        ]
         for role in set(given) - {"preflight"}:
             assert f"'{role}'" in text or role in {"tailscale", "ssh_tunnel", "firewall"}, f"{path.name}: {role}"
         if set(given) - {"preflight", "transport"}:

@@ -44,7 +44,7 @@ def test_key_files_are_private_and_fit_each_other(pi: Node, vps: Node) -> None:
     digests = vps.host.file("/etc/cerebrum/inference/api_keys")
     assert (digests.user, digests.group, digests.mode) == ("root", "cerebrum-inference", 0o640)
     key_id, digest, created = digests.content_string.split()
-    assert key_id == "pi"
+    assert key_id == f"pi.{digest[:8]}"
     assert digest == hashlib.sha256(plain.content).hexdigest()
     assert created.endswith("Z")
 
