@@ -34,6 +34,7 @@ PURE = [
     "services/inference/src/cerebrum_inference/grammar/schema.py",
     "services/inference/src/cerebrum_inference/grammar/tools.py",
     *(f"services/inference/src/cerebrum_inference/scheduling/{name}.py" for name in SCHEDULING),
+    *(f"services/inference/src/cerebrum_inference/store/{name}.py" for name in ("plan", "progress", "references")),
     "services/inference/src/cerebrum_inference/gguf/header.py",
     "services/inference/src/cerebrum_inference/gguf/facts.py",
     "services/inference/src/cerebrum_inference/gguf/reader.py",

@@ -91,12 +91,34 @@ def render_unit(service: str, denied: list[str]) -> str:
     )
 
 
-@pytest.mark.parametrize("service", ["edge", "inference"])
+def render_fetch() -> str:
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701 (a unit file, no HTML)
+    template = environment.from_string((ROOT / "roles/models/templates/fetch.service.j2").read_text(encoding="utf-8"))
+    return template.render(
+        models_tool="/opt/cerebrum/inference/releases/0.1.0-abc/venv/bin/cerebrum-models",
+        models_store="/var/lib/cerebrum/models",
+        models_timeout=30,
+        models_hf_token="word",
+        models_hf_endpoint="https://mirror",
+        models__to_fetch=[{"id": "qwen_7b"}],
+        **{name: value for name, value in load("roles/models/vars/main.yml").items() if "{{" not in value},
+    )
+
+
+def test_token_is_not_in_the_unit_that_fetches() -> None:
+    assert "word" not in render_fetch()
+    assert "\nLoadCredential=hf_token:/run/" in render_fetch()
+
+
+@pytest.mark.parametrize("service", ["edge", "inference", "models-fetch"])
 def test_exposure_of_the_rendered_unit_is_at_most_1_2(service: str, tmp_path: Path) -> None:
-    (run,) = load(f"roles/{service}/tasks/run.yml")
-    default = load("roles/app/defaults/main.yml")["app_syscalls_denied"]
     unit = tmp_path / f"cerebrum-{service}@test.service"
-    unit.write_text(render_unit(service, run["vars"].get("app_syscalls_denied", default)), encoding="utf-8")
+    if service == "models-fetch":
+        unit.write_text(render_fetch(), encoding="utf-8")
+    else:
+        (run,) = load(f"roles/{service}/tasks/run.yml")
+        default = load("roles/app/defaults/main.yml")["app_syscalls_denied"]
+        unit.write_text(render_unit(service, run["vars"].get("app_syscalls_denied", default)), encoding="utf-8")
     done = subprocess.run(
         ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=12", str(unit)],
         capture_output=True,
