@@ -20,7 +20,7 @@ def status(one: Node) -> dict[str, Any]:
 
 
 def address(one: Node) -> str:
-    return one.host.check_output("tailscale ip -4")
+    return str(one.host.check_output("tailscale ip -4"))
 
 
 def reaches(one: Node, target: str, port: int) -> bool:

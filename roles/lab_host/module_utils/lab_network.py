@@ -66,7 +66,7 @@ def make_network(lab: Lab, subnet: str) -> bool:
     changed, gateway = False, f"{Network(subnet)[1]}/24"
     present = links().get(lab.bridge)
     if present is None:
-        run("ip", "link", "add", lab.bridge, "mtu", str(uplink_mtu()), "type", "bridge")
+        run("ip", "link", "add", lab.bridge, "mtu", str(uplink_mtu()), "address", lab.mac(""), "type", "bridge")
         changed = True
     if not has_address(present, gateway[:-3]):
         run("ip", "addr", "add", gateway, "dev", lab.bridge)
@@ -132,7 +132,8 @@ def make_wire(lab: Lab, host: str, address: str, gateway: str) -> bool:
     link = links().get(veth)
     if link is None:
         mtu = str(uplink_mtu())
-        run("ip", "link", "add", veth, "mtu", mtu, "type", "veth", "peer", "name", "host0", "mtu", mtu, "netns", name)
+        peer = ("name", "host0", "mtu", mtu, "address", lab.mac(host), "netns", name)
+        run("ip", "link", "add", veth, "mtu", mtu, "type", "veth", "peer", *peer)
         changed = True
     if link is None or link.get("master") != lab.bridge:
         run("ip", "link", "set", veth, "master", lab.bridge, "up")
