@@ -215,6 +215,7 @@ def by_password(vps: Node, lynis: Future[CommandResult], tmp_path: Path) -> Iter
         "useradd --create-home --shell /bin/bash visitor && echo 'root:for-a-test\nvisitor:for-a-test' | chpasswd"
         " && printf 'Port 2222\nPermitRootLogin yes\nPasswordAuthentication yes\nPidFile none\nUsePAM no\n"
         "Match User visitor\nLogLevel QUIET\n' > /root/open_sshd"
+        " && nft insert rule inet cerebrum input tcp dport 2222 accept"
         " && systemd-run --quiet --unit=open-sshd /usr/sbin/sshd -D -f /root/open_sshd"
         " && timeout 20 bash -c 'until echo > /dev/tcp/127.0.0.1/2222; do sleep 0.1; done' 2>/dev/null"
     )
@@ -230,7 +231,7 @@ def by_password(vps: Node, lynis: Future[CommandResult], tmp_path: Path) -> Iter
     yield inventory
     vps.host.check_output(
         "systemctl stop open-sshd; usermod --password '*' root; userdel --remove visitor 2>/dev/null;"
-        " rm /root/open_sshd"
+        " rm /root/open_sshd; nft -f /etc/cerebrum/firewall/rules.nft"
     )
 
 
