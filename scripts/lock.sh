@@ -25,10 +25,12 @@ done
 compile llama-build.txt locks/llama-build.in "$@"
 "$uv" pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps --no-annotate \
     --custom-compile-command "make lock" --no-binary llama-cpp-python locks/llama.in --output-file locks/llama.txt
+# The compiler of the scenario tailnet.
+compile go.txt locks/go.in "$@"
 compile train.txt locks/train.in "$@"
 # What writes the synthetic models, and what the benchmark's Python peers import.
 compile bench.txt locks/bench.in "$@"
-# Clients that the tests run the edge with, each in a venv of its own (scripts/client_venv.sh).
-for client in aider llm; do
+# Programs that the tests run from outside, each in a venv of its own (scripts/client_venv.sh).
+for client in aider llm ssh-audit; do
     compile "client-$client.txt" "locks/client-$client.in" "$@"
 done

@@ -19,6 +19,7 @@ ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
 CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
 RELAY = ["answer", "assembly", "frames", "native", "openai", "survival", "verdict"]
 PURE = [
+    "roles/firewall/filter_plugins/firewall.py",
     "services/kit/src/cerebrum_kit/sse.py",
     "services/kit/src/cerebrum_kit/errors.py",
     "services/edge/src/cerebrum_edge/language.py",
@@ -33,6 +34,7 @@ PURE = [
     "services/inference/src/cerebrum_inference/grammar/schema.py",
     "services/inference/src/cerebrum_inference/grammar/tools.py",
     *(f"services/inference/src/cerebrum_inference/scheduling/{name}.py" for name in SCHEDULING),
+    *(f"services/inference/src/cerebrum_inference/store/{name}.py" for name in ("plan", "progress", "references")),
     "services/inference/src/cerebrum_inference/gguf/header.py",
     "services/inference/src/cerebrum_inference/gguf/facts.py",
     "services/inference/src/cerebrum_inference/gguf/reader.py",

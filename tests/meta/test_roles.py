@@ -50,9 +50,11 @@ def test_preflight_knows_every_role_that_plays_give_to_hosts() -> None:
         plays = load(path)
         given = [role["role"] for play in plays for role in play.get("roles", [])]
         tasks = [task for play in plays if play.get("hosts") != "localhost" for task in play.get("tasks", [])]
-        given += [task["ansible.builtin.include_role"]["name"] for task in tasks if "ansible.builtin.include_role" in task]
+        given += [
+            task["ansible.builtin.include_role"]["name"] for task in tasks if "ansible.builtin.include_role" in task
+        ]
         for role in set(given) - {"preflight"}:
-            assert f"'{role}'" in text or role in {"tailscale", "ssh_tunnel", "firewall"}, f"{path.name}: {role}"
+            assert f"'{role}'" in text or role in {"tailscale", "ssh_tunnel"}, f"{path.name}: {role}"
         if set(given) - {"preflight", "transport"}:
             assert plays[0].get("ansible.builtin.import_playbook") == "preflight.yml", path.name
 
@@ -89,12 +91,34 @@ def render_unit(service: str, denied: list[str]) -> str:
     )
 
 
-@pytest.mark.parametrize("service", ["edge", "inference"])
+def render_fetch() -> str:
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701 (a unit file, no HTML)
+    template = environment.from_string((ROOT / "roles/models/templates/fetch.service.j2").read_text(encoding="utf-8"))
+    return template.render(
+        models_tool="/opt/cerebrum/inference/releases/0.1.0-abc/venv/bin/cerebrum-models",
+        models_store="/var/lib/cerebrum/models",
+        models_timeout=30,
+        models_hf_token="word",
+        models_hf_endpoint="https://mirror",
+        models__to_fetch=[{"id": "qwen_7b"}],
+        **{name: value for name, value in load("roles/models/vars/main.yml").items() if "{{" not in value},
+    )
+
+
+def test_token_is_not_in_the_unit_that_fetches() -> None:
+    assert "word" not in render_fetch()
+    assert "\nLoadCredential=hf_token:/run/" in render_fetch()
+
+
+@pytest.mark.parametrize("service", ["edge", "inference", "models-fetch"])
 def test_exposure_of_the_rendered_unit_is_at_most_1_2(service: str, tmp_path: Path) -> None:
-    (run,) = load(f"roles/{service}/tasks/run.yml")
-    default = load("roles/app/defaults/main.yml")["app_syscalls_denied"]
     unit = tmp_path / f"cerebrum-{service}@test.service"
-    unit.write_text(render_unit(service, run["vars"].get("app_syscalls_denied", default)), encoding="utf-8")
+    if service == "models-fetch":
+        unit.write_text(render_fetch(), encoding="utf-8")
+    else:
+        (run,) = load(f"roles/{service}/tasks/run.yml")
+        default = load("roles/app/defaults/main.yml")["app_syscalls_denied"]
+        unit.write_text(render_unit(service, run["vars"].get("app_syscalls_denied", default)), encoding="utf-8")
     assert_exposure(unit)
 
 
@@ -137,5 +161,6 @@ def test_inventories_hold_only_variables_that_exist() -> None:
     known = {name for role in ROLES for name in specs(role)["options"]}
     for path in ROOT.glob("inventories/*/**/*.yml"):
         text = path.read_text(encoding="utf-8")
-        for name in re.findall(r"^\s*#? ?((?:edge|inference|models|base|app|api_key|ssh_tunnel|transport)_\w+):", text, re.MULTILINE):
+        prefixes = "edge|inference|models|base|app|api_key|ssh_tunnel|tailscale|transport"
+        for name in re.findall(rf"^\s*#? ?((?:{prefixes})_\w+):", text, re.MULTILINE):
             assert name in known, f"{path}: {name}"

@@ -33,8 +33,8 @@ def play(*extra: str) -> str:
 
 
 def test_a_value_out_of_range_is_refused_first() -> None:
-    said = play("-e", "edge_port=99999")
-    assert "edge_port 99999 (1-65535)" in said
+    said = play("-e", "edge_max_queue=99999")
+    assert "edge_max_queue 99999 (0-10000)" in said
     assert re.search(r"^vps .* failed=0 ", said, re.MULTILINE), "the other host was looked at and has no fault"
 
 

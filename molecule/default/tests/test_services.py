@@ -44,7 +44,7 @@ def test_key_files_are_private_and_fit_each_other(pi: Node, vps: Node) -> None:
     digests = vps.host.file("/etc/cerebrum/inference/api_keys")
     assert (digests.user, digests.group, digests.mode) == ("root", "cerebrum-inference", 0o640)
     key_id, digest, created = digests.content_string.split()
-    assert key_id == "pi"
+    assert key_id == f"pi.{digest[:8]}"
     assert digest == hashlib.sha256(plain.content).hexdigest()
     assert created.endswith("Z")
 
@@ -74,7 +74,9 @@ def test_key_is_nowhere_else(pi: Node, vps: Node) -> None:
 
 def test_model_is_in_the_store_under_its_hash(vps: Node) -> None:
     store = vps.host.file("/var/lib/cerebrum/models")
-    assert (store.user, store.mode) == ("root", 0o755)
+    assert (store.user, store.group, store.mode) == ("root", "cerebrum-models", 0o1775), (
+        "who fetches changes nobody's file"
+    )
     names = [name for name in store.listdir() if name.endswith(".gguf")]
     assert len(names) == 1
     assert vps.host.file(f"/var/lib/cerebrum/models/{names[0]}").sha256sum == names[0].removesuffix(".gguf")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nodes import Node
 
 
@@ -24,8 +26,9 @@ def test_host_sees_its_own_processes_in_its_units(each: Node) -> None:
     assert "sshd" in status.stdout.partition("CGroup:")[2]
 
 
-def test_hosts_reach_each_other(pi: Node, vps: Node) -> None:
-    probe = f"python3 -c \"import socket; socket.create_connection(('{vps.address}', 22), 5)\""
+@pytest.mark.parametrize("family", ["address", "address6"])
+def test_hosts_reach_each_other(pi: Node, vps: Node, family: str) -> None:
+    probe = f"python3 -c \"import socket; socket.create_connection(('{getattr(vps, family)}', 22), 5)\""
     assert pi.host.run(probe).rc == 0
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import testinfra
 from testinfra.host import Host
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,11 @@ class Node:
     @property
     def address(self) -> str:
         return str(self.host.ansible.get_variables()["ansible_host"])
+
+    @property
+    def address6(self) -> str:
+        addresses = self.host.interface("host0", family="inet6").addresses
+        return next(str(one) for one in addresses if str(one).startswith("fdcb:"))  # not the link's own
 
     @property
     def url(self) -> str:
@@ -60,6 +70,24 @@ def node(name: str, service: str, port: int) -> Node:
     return Node(testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}"), service, port)
 
 
+def play(playbook: str, *words: str, inventory: str = "") -> subprocess.Popen[str]:
+    """A shipped playbook that runs on the scenario's hosts while its test waits, or on another inventory's."""
+    return subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "--inventory",
+            inventory or os.environ["MOLECULE_INVENTORY_FILE"],
+            *words,
+            str(ROOT / playbook),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @pytest.fixture(scope="session")
 def pi() -> Node:
     return node("pi", "edge", 7000)
@@ -68,6 +96,12 @@ def pi() -> Node:
 @pytest.fixture(scope="session")
 def vps() -> Node:
     return node("vps", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def outside() -> Node:
+    """A host that is no part of Cerebrum."""
+    return node("outside", "", 0)
 
 
 @pytest.fixture(params=["pi", "vps"])

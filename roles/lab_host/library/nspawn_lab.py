@@ -17,6 +17,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_machine import make_files, remove_cgroup, remove_empty_cgroup, remove_files, start, stop
 from ansible.module_utils.lab_names import Failure, Lab, links, locked, namespaces, run, supervisors
 from ansible.module_utils.lab_network import (
+    address6,
     choose_subnet,
     make_network,
     make_wire,
@@ -61,7 +62,7 @@ def present(lab: Lab, hosts: list[str], image: Path) -> tuple[bool, dict[str, An
         "gateway": str(network[1]),
         "key": str(lab.directory / "key"),
         "hosts": {
-            host: {"address": address, "image": str(image)}
+            host: {"address": address, "address6": address6(lab, address), "image": str(image)}
             for host, address in addresses(network, hosts, known).items()
         },
     }
@@ -100,7 +101,7 @@ def write_ssh(lab: Lab, facts: dict[str, Any]) -> bool:
             "  StrictHostKeyChecking yes\n  ConnectTimeout 5\n"
         )
         public = (lab.directory / host / "root/etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
-        known += f"{row['address']} {public[0]} {public[1]}\n"
+        known += f"{row['address']},{row['address6']} {public[0]} {public[1]}\n"
     changed = False
     for name, text in (("ssh_config", config), ("known_hosts", known)):
         path = lab.directory / name

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -56,6 +57,13 @@ class Lab:
     def veth(self, host: str) -> str:
         # 15 characters are all that an interface name can have.
         return f"cbv{self.id[:6]}{hashlib.sha256(host.encode()).hexdigest()[:6]}"
+
+    def mac(self, host: str) -> str:
+        """The hardware address of a host, or of the bridge under an empty name.
+
+        A wire that is made again has the one that it had: others still know it, and IPv6 takes seconds to ask anew.
+        """
+        return "02" + re.sub("(..)", r":\1", hashlib.sha256(f"{self.id} {host}".encode()).hexdigest()[:10])
 
     def machine(self, host: str) -> str:
         return f"cerebrum-{self.id}-{host}"

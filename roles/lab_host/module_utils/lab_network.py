@@ -7,12 +7,14 @@ import ipaddress
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.lab_names import Failure, Lab, links, namespaces, run
 
 Network = ipaddress.IPv4Network
 POOL = Network("10.213.0.0/16")
 MTU_FALLBACK = 1400
+GATEWAY_HOST = 1
 FORWARDING_WAS_OFF = ".forwarding-was-off"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -37,6 +39,20 @@ def choose_subnet(lab: Lab) -> str:
     raise Failure(f"no /24 of {POOL} is free for another lab")
 
 
+def subnet6(lab: Lab) -> ipaddress.IPv6Network:
+    """A unique local /64 that the lab's id names: nobody routes it, so none has to be looked for."""
+    return ipaddress.IPv6Network(f"fdcb:{lab.id[:4]}:{lab.id[4:]}::/64")
+
+
+def address6(lab: Lab, address: str) -> str:
+    """A host's IPv6 address ends as its IPv4 address does."""
+    return str(subnet6(lab)[int(address.rsplit(".", 1)[1])])
+
+
+def has_address(present: dict[str, Any] | None, address: str) -> bool:
+    return present is not None and any(row.get("local") == address for row in present["addr_info"])
+
+
 def uplink_mtu() -> int:
     """The MTU towards the world: a bridge that promises more than the uplink carries stalls large answers."""
     for row in json.loads(run("ip", "-j", "route", "show", "default").stdout or "[]"):
@@ -50,10 +66,15 @@ def make_network(lab: Lab, subnet: str) -> bool:
     changed, gateway = False, f"{Network(subnet)[1]}/24"
     present = links().get(lab.bridge)
     if present is None:
-        run("ip", "link", "add", lab.bridge, "mtu", str(uplink_mtu()), "type", "bridge")
+        run("ip", "link", "add", lab.bridge, "mtu", str(uplink_mtu()), "address", lab.mac(""), "type", "bridge")
         changed = True
-    if present is None or not any(row.get("local") == gateway[:-3] for row in present["addr_info"]):
+    if not has_address(present, gateway[:-3]):
         run("ip", "addr", "add", gateway, "dev", lab.bridge)
+        changed = True
+    gateway6 = str(subnet6(lab)[GATEWAY_HOST])
+    if not has_address(present, gateway6):
+        # Without the search for duplicates, which leaves an address useless for its first second or two.
+        run("ip", "addr", "add", f"{gateway6}/64", "dev", lab.bridge, "nodad")
         changed = True
     if present is None or "UP" not in present["flags"]:
         run("ip", "link", "set", lab.bridge, "up")
@@ -111,14 +132,17 @@ def make_wire(lab: Lab, host: str, address: str, gateway: str) -> bool:
     link = links().get(veth)
     if link is None:
         mtu = str(uplink_mtu())
-        run("ip", "link", "add", veth, "mtu", mtu, "type", "veth", "peer", "name", "host0", "mtu", mtu, "netns", name)
+        peer = ("name", "host0", "mtu", mtu, "address", lab.mac(host), "netns", name)
+        run("ip", "link", "add", veth, "mtu", mtu, "type", "veth", "peer", *peer)
         changed = True
     if link is None or link.get("master") != lab.bridge:
         run("ip", "link", "set", veth, "master", lab.bridge, "up")
         changed = True
-    if address not in run("ip", "-n", name, "addr", "show", "dev", "host0").stdout:
-        run("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "host0")
-        changed = True
+    wire: dict[str, Any] = json.loads(run("ip", "-n", name, "-j", "addr", "show", "dev", "host0").stdout)[0]
+    for one, options in ((f"{address}/24", []), (f"{address6(lab, address)}/64", ["nodad"])):
+        if not has_address(wire, one.partition("/")[0]):
+            run("ip", "-n", name, "addr", "add", one, "dev", "host0", *options)
+            changed = True
     if not run("ip", "-n", name, "route", "show", "default").stdout:
         run("ip", "-n", name, "link", "set", "host0", "up")
         run("ip", "-n", name, "route", "add", "default", "via", gateway)

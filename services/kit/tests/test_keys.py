@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cerebrum_kit.keys import KeyFileError, KeyRing, digest, key_line, new_key, parse_keys, read_plain_key
+from support.process import running
 
+PROBE = [sys.executable, str(Path(__file__).parent / "probe_service.py")]
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
 
@@ -91,3 +96,24 @@ def test_what_is_no_key_is_refused_without_showing_it(tmp_path: Path, text: str)
     with pytest.raises(KeyFileError, match="one key on one line") as caught:
         read_plain_key(path)
     assert not text.strip() or text not in str(caught.value)
+
+
+def test_use_of_a_key_is_counted_under_its_id_and_looking_is_no_use(tmp_path: Path) -> None:
+    keys = {name: new_key() for name in ("pi.old", "pi.new")}
+    path = tmp_path / "keys"
+    path.write_text("\n".join(key_line(name, key) for name, key in keys.items()), encoding="utf-8")
+    with (
+        running(PROBE, {"PROBE_KEYS": str(path)}) as probe,
+        httpx.Client(base_url=probe.url, trust_env=False) as client,
+    ):
+
+        def counted() -> dict[str, float]:
+            text = client.get("/metrics", headers={"x-api-key": keys["pi.new"]}).text
+            rows = re.findall(r'^cerebrum_probe_key_requests_total\{key_id="([^"]+)"\} (\S+)$', text, re.MULTILINE)
+            return {name: float(value) for name, value in rows}
+
+        assert counted() == counted() == {}
+        for _ in range(2):
+            assert client.get("/ready", headers={"authorization": f"Bearer {keys['pi.old']}"}).status_code == 200
+        assert client.get("/ready", headers={"x-api-key": "another"}).status_code == 401
+        assert counted() == {"pi.old": 2}

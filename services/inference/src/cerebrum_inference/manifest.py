@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cerebrum_kit.errors import ConfigurationError
 
@@ -19,13 +19,21 @@ class ManifestError(ConfigurationError):
 
 
 class Source(BaseModel):
-    """Where the file comes from: a repository of a model hub, pinned to a revision."""
+    """Where the file comes from: a repository of a model hub, pinned to a revision, or a file on the host itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    repo: str
-    file: str
-    revision: str | None = None
+    repo: str | None = Field(None, pattern=r"^[\w][\w.-]*(/[\w][\w.-]*)?$")
+    file: str | None = Field(None, min_length=1)
+    revision: str | None = Field(None, min_length=1)
+    url: str | None = Field(None, pattern=r"^file:///[ -~]+$")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Source:
+        hub = (self.repo, self.file, self.revision)
+        if (self.url is None) == (None in hub) or (self.url is not None and any(hub)):
+            raise ValueError("needs repo, file and revision, or url (file:///path/on/the/host) alone")
+        return self
 
 
 class ModelRow(BaseModel):

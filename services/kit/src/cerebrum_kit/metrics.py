@@ -37,13 +37,19 @@ def new_registry(service: str, version: str, release: str) -> CollectorRegistry:
 
 
 class HttpMetrics:
-    """Requests by route template, method, status and outcome. No label holds what a client sent."""
+    """Requests by route template, method, status and outcome, and by key. No label holds what a client sent."""
 
     def __init__(self, service: str, registry: CollectorRegistry) -> None:
         self._requests = Counter(
             f"cerebrum_{service}_http_requests",
             "Requests answered, by route template, method, status and outcome.",
             ["route", "method", "status", "outcome"],
+            registry=registry,
+        )
+        self._by_key = Counter(
+            f"cerebrum_{service}_key_requests",
+            "Requests answered, by the id of the key that was presented; those for /metrics are not among them.",
+            ["key_id"],
             registry=registry,
         )
         self._seconds = Histogram(
@@ -63,7 +69,12 @@ class HttpMetrics:
         finally:
             self._in_flight.dec()
 
-    def observe(self, route: str, method: str, status: int, outcome: str, seconds: float) -> None:
+    def observe(
+        self, route: str, method: str, status: int, outcome: str, seconds: float, *, key_id: str | None = None
+    ) -> None:
         verb = method if method in _METHODS else "other"
         self._requests.labels(route, verb, str(status), outcome).inc()
         self._seconds.labels(route).observe(seconds)
+        # Whoever looks whether a key is in use must not be what is seen.
+        if key_id is not None and route != "/metrics":
+            self._by_key.labels(key_id).inc()

@@ -24,7 +24,8 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     answers = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no answer
-    llama_trial.prepare()
+    if job["do"] != "header":
+        llama_trial.prepare()
     model = int(job["model"])
     layers = confine(model, size=os.fstat(model).st_size, cpu_seconds=job["cpu_seconds"], parent=job["parent"])
     try:
@@ -37,6 +38,8 @@ def main() -> None:
 
 def _work(job: dict[str, Any], model: int) -> dict[str, Any]:
     path = f"/proc/self/fd/{model}"
+    if job["do"] == "header":
+        return {"header": asdict(_header(model))}
     if job["do"] == "inspect":
         header = _header(model)
         llama_trial.try_file(path, header.vocab_size)

@@ -84,7 +84,19 @@ def inspect_file(path: Path, *, timeout: float, command: tuple[str, ...] = CHILD
     Raises:
         ModelFileError: the file is damaged or hostile, or llama.cpp refuses it, dies of it or finds no end.
     """
-    answer = _ask({"do": "inspect"}, path, timeout, command)
+    return _header_of(_ask({"do": "inspect"}, path, timeout, command), path)
+
+
+def read_header_apart(path: Path, *, timeout: float, command: tuple[str, ...] = CHILD) -> Header:
+    """The facts of a model's file without llama.cpp and without its memory; only the child reads it.
+
+    Raises:
+        ModelFileError: the file is damaged, hostile or no GGUF.
+    """
+    return _header_of(_ask({"do": "header"}, path, timeout, command), path)
+
+
+def _header_of(answer: _Answer, path: Path) -> Header:
     if answer.header is None:
         raise ModelFileError(f"{path.name}: the trial gave no answer")
     return answer.header

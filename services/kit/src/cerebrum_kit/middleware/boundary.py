@@ -73,7 +73,8 @@ class ObserveMiddleware:
                 seconds = self._clock() - started
                 route = getattr(scope.get("route"), "path", "unmatched")
                 outcome = scope.get("cerebrum.outcome") or ("ok" if complete else "disconnected")
-                self._metrics.observe(route, scope["method"], status, outcome, seconds)
+                key_id = scope.get("cerebrum.key_id")
+                self._metrics.observe(route, scope["method"], status, outcome, seconds, key_id=key_id)
                 log.info(
                     "request",
                     method=scope["method"],
@@ -81,7 +82,7 @@ class ObserveMiddleware:
                     status=status,
                     outcome=outcome,
                     seconds=round(seconds, 4),
-                    key_id=scope.get("cerebrum.key_id"),
+                    key_id=key_id,
                 )
 
 

@@ -1,0 +1,145 @@
+"""What tests do to a scenario's hosts: the shipped plays, whole or interrupted, under load and under observation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from nodes import Node
+from support.repo import ROOT
+from support.waiting import eventually
+
+ABORTED = 86  # callback_plugins/abort_after.py
+CALLBACKS = ROOT / "molecule/resources/callback_plugins"
+
+
+def play(
+    book: str, *arguments: str, abort_after: str = "", cache: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a shipped playbook against the scenario's hosts; both streams are in stdout."""
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+        "ANSIBLE_CALLBACKS_ENABLED": "abort_after",
+        "CEREBRUM_TEST_ABORT_AFTER": abort_after,
+    }
+    if cache:
+        environment |= {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cache)}
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            os.environ["MOLECULE_INVENTORY_FILE"],
+            str(ROOT / book),
+            *arguments,
+        ],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    # The end is what says why; the whole of a verbose run is for those who search it.
+    assert done.returncode == ABORTED or not abort_after, done.stdout[-4000:]
+    return done
+
+
+class Load:
+    """Two clients that ask all the time, one for streams and one for whole answers; what went wrong, they keep."""
+
+    def __init__(self, edge: Node) -> None:
+        self._url = edge.url
+        self._over = threading.Event()
+        self._clients = [threading.Thread(target=self._ask, args=(ask,)) for ask in (self._stream, self._whole)]
+        self.answered = {"_stream": 0, "_whole": 0}
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Self:
+        for client in self._clients:
+            client.start()
+        self.more()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._over.set()
+        for client in self._clients:
+            client.join(120)
+
+    def more(self) -> None:
+        """Waits until both clients were answered once more from beginning to end; anything that fails ends the test."""
+        before = dict(self.answered)
+        eventually(
+            lambda: bool(self.failures) or all(self.answered[name] > count + 1 for name, count in before.items()),
+            "answers",
+            seconds=60,
+        )
+        assert not self.failures, f"{len(self.failures)} failed, the first: {self.failures[0]}"
+
+    def _ask(self, ask: Any) -> None:
+        while not self._over.is_set():
+            try:
+                ask()
+            except Exception as exc:  # noqa: BLE001 (whatever a client sees is a failure to be told)
+                self.failures.append(f"{ask.__name__}: {exc!r}")
+            else:
+                self.answered[ask.__name__] += 1
+
+    def _stream(self) -> None:
+        body = {"prompt": "def fibonacci(n):", "max_tokens": 200, "temperature": 0}
+        with httpx.stream("POST", f"{self._url}/v1/complete/stream", json=body, timeout=60, trust_env=False) as answer:
+            assert answer.status_code == 200, answer.read()
+            events = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
+        last = events[-1]
+        assert last.get("done"), "a stream was cut"
+        assert "error" not in last, last
+
+    def _whole(self) -> None:
+        body = {"prompt": "def greet(name):", "max_tokens": 16}
+        answer = httpx.post(f"{self._url}/v1/complete", json=body, timeout=60, trust_env=False)
+        assert answer.status_code == 200, answer.text
+
+
+_SAMPLE = """
+import os, pathlib, signal, sys, time
+over, seen = [], set()
+signal.signal(signal.SIGTERM, lambda *_: over.append(1))
+print("sampling", flush=True)
+while not over:
+    for folder in os.listdir("/proc"):
+        if folder.isdigit():
+            for name in ("cmdline", "environ"):
+                try:
+                    seen.add(pathlib.Path("/proc", folder, name).read_bytes())
+                except OSError:
+                    pass
+    time.sleep(0.01)
+sys.stdout.buffer.write(b"\\n".join(seen))
+"""
+
+
+class Sampler:
+    """Command lines and environments of every process of this machine, which the hosts' are among, again and again."""
+
+    def __enter__(self) -> Self:
+        self._file = tempfile.TemporaryFile()
+        self._process = subprocess.Popen([sys.executable, "-c", _SAMPLE], stdout=self._file)
+        eventually(lambda: os.fstat(self._file.fileno()).st_size > 0, "the sampler")
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+        self._file.seek(0)
+        self.seen = self._file.read()
+        self._file.close()
