@@ -119,6 +119,14 @@ def test_exposure_of_the_rendered_unit_is_at_most_1_2(service: str, tmp_path: Pa
         (run,) = load(f"roles/{service}/tasks/run.yml")
         default = load("roles/app/defaults/main.yml")["app_syscalls_denied"]
         unit.write_text(render_unit(service, run["vars"].get("app_syscalls_denied", default)), encoding="utf-8")
+    assert_exposure(unit)
+
+
+def test_exposure_of_the_tunnel_s_unit_is_at_most_1_2() -> None:
+    assert_exposure(ROOT / "roles/ssh_tunnel/files/cerebrum-tunnel@.service")
+
+
+def assert_exposure(unit: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=12", str(unit)],
         capture_output=True,
@@ -145,12 +153,14 @@ def test_example_inventory_marks_what_a_person_must_set() -> None:
     for line in hosts.splitlines():
         if re.match(r"\s+(ansible_host|ansible_user|inference_address):", line):
             assert "# SET" in line, line
+    every = (ROOT / "inventories/example/group_vars/all.yml").read_text(encoding="utf-8")
+    assert re.search(r"^cerebrum_transport: \w+ +# SET", every, re.MULTILINE)
 
 
 def test_inventories_hold_only_variables_that_exist() -> None:
     known = {name for role in ROLES for name in specs(role)["options"]}
     for path in ROOT.glob("inventories/*/**/*.yml"):
         text = path.read_text(encoding="utf-8")
-        prefixes = "edge|inference|models|base|app|api_key|tailscale"
+        prefixes = "edge|inference|models|base|app|api_key|ssh_tunnel|tailscale|transport"
         for name in re.findall(rf"^\s*#? ?((?:{prefixes})_\w+):", text, re.MULTILINE):
             assert name in known, f"{path}: {name}"
