@@ -34,7 +34,7 @@ def shown(pi: Node, name: str) -> str:
 
 
 def stream(pi: Node) -> list[dict[str, Any]]:
-    """A stream's events, all of them; none if it was refused, which is what a new request gets while there is no way."""
+    """A stream's events, all of them; none if it was refused, as new requests are while there is no way."""
     url = f"{pi.url}/v1/complete/stream"
     with httpx.stream("POST", url, json=BODY, timeout=120, trust_env=False) as answer:
         assert answer.status_code in {200, 503}, answer.read()

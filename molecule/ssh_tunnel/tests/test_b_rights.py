@@ -40,7 +40,9 @@ def test_no_other_port_and_no_other_host(pi: Node, vps: Node, target: str) -> No
     assert "administratively prohibited" in done.stderr
 
 
-@pytest.mark.parametrize("back", ["127.0.0.1:9999:127.0.0.1:7000", "0.0.0.0:9999:127.0.0.1:7000", "/tmp/back:127.0.0.1:7000"])
+@pytest.mark.parametrize(
+    "back", ["127.0.0.1:9999:127.0.0.1:7000", "0.0.0.0:9999:127.0.0.1:7000", "/run/lock/back:127.0.0.1:7000"]
+)
 def test_nothing_is_opened_on_the_inference_host(pi: Node, vps: Node, back: str) -> None:
     done = ssh(pi, vps, f"-N -R {back}")
     assert done.rc == 1
@@ -56,7 +58,13 @@ def test_sshd_and_the_key_each_refuse_by_themselves(vps: Node) -> None:
     (line,) = vps.host.check_output("grep -v '^#' /etc/cerebrum/tunnel/authorized_keys").splitlines()
     assert line.split(" ", 1)[0] == 'restrict,port-forwarding,permitopen="127.0.0.1:9000"'
     view = vps.host.check_output("sshd -T -C user=cerebrum-tunnel,host=pi,addr=192.0.2.1,laddr=192.0.2.2,lport=22")
-    wanted = {"allowtcpforwarding local", "permitopen 127.0.0.1:9000", "maxsessions 0", "permittty no", "permitlisten none"}
+    wanted = {
+        "allowtcpforwarding local",
+        "permitopen 127.0.0.1:9000",
+        "maxsessions 0",
+        "permittty no",
+        "permitlisten none",
+    }
     assert wanted <= set(view.splitlines())
 
 

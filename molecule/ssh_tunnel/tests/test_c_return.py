@@ -35,7 +35,9 @@ def test_streams_outlive_the_tunnel(pi: Node, vps: Node, fault: Callable[[Node, 
     try:
         until(lambda: len(answers) >= 1, "an answer before the fault")
         fault(pi, vps)
-        until(lambda: shown(pi, "MainPID") not in {process, "0"} and shown(pi, "ActiveState") == "active", "a new tunnel")
+        until(
+            lambda: shown(pi, "MainPID") not in {process, "0"} and shown(pi, "ActiveState") == "active", "a new tunnel"
+        )
         until(lambda: any(events[-1].get("resumed") for events in answers), "a stream that was taken up again")
     finally:
         over.set()
@@ -53,7 +55,9 @@ def test_hardened_sshd_lets_the_tunnel_through(pi: Node, vps: Node) -> None:
     try:
         process = shown(pi, "MainPID")
         kill_session(pi, vps)
-        until(lambda: shown(pi, "MainPID") not in {process, "0"} and shown(pi, "ActiveState") == "active", "a new tunnel")
+        until(
+            lambda: shown(pi, "MainPID") not in {process, "0"} and shown(pi, "ActiveState") == "active", "a new tunnel"
+        )
         until(lambda: completes(pi), "a completion")
     finally:
         vps.host.check_output(f"rm {file} && systemctl reload ssh.service")
@@ -69,7 +73,7 @@ def test_tunnel_comes_back_after_a_reboot(pi: Node, vps: Node, name: str) -> Non
 
     def is_back() -> bool:
         again = rebooted.host.check_output("systemctl show --property=UserspaceTimestampMonotonic --value")
-        return again != started and rebooted.host.check_output("systemctl is-system-running --wait") == "running"
+        return bool(again != started and rebooted.host.check_output("systemctl is-system-running --wait") == "running")
 
     until(is_back, "a host that has started again")
     until(lambda: shown(pi, "ActiveState") == "active" and shown(pi, "StatusText") != "", "a tunnel")
