@@ -1,11 +1,15 @@
 #!/bin/sh
-# Everything: lint, the tests without hosts, then the roles on real hosts. Stops at the first part that fails, and ends
-# with the summaries of the parts.
+# Lint, the tests without hosts, then the roles on real hosts. Stops at the first part that fails, and ends with the
+# summaries of the parts.
+# usage: scripts/test.sh [all]       all: the scenarios too that take longest (`later`, below)
 set -u
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "cerebrum: make test makes hosts on this machine, which takes root; make test-unit does not" >&2; exit 1; }
 began=$(date +%s)
 summary=""
+later="models tailnet" # many whole plays; tailscale and headscale are compiled
+scenarios=$(for file in molecule/*/molecule.yml; do basename "$(dirname "$file")"; done)
+[ "${1:-}" = all ] || scenarios=$(printf '%s\n' $scenarios | grep -vxF "$(printf '%s\n' $later)")
 
 part() { # a name, then a command
     name=$1; shift
@@ -23,5 +27,6 @@ part() { # a name, then a command
 part "environment from the locks" scripts/venv.sh
 part "lint: ruff, mypy --strict, ansible-lint production" scripts/lint.sh
 part "unit, property, end-to-end and repository tests" .venv/bin/pytest
-part "molecule: the shipped site.yml on fresh Debian hosts" scripts/molecule.sh
+part "molecule: the shipped site.yml on fresh Debian hosts" scripts/molecule.sh $scenarios
+[ "${1:-}" = all ] || echo "== left for make test-all: the scenarios $later"
 printf '\n== make test: all passed in %d s%s\n' $(( $(date +%s) - began )) "$summary"

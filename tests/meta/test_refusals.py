@@ -13,6 +13,9 @@ import yaml
 
 from support.repo import ROOT
 
+# One playbook refuses every case in turn, a second each.
+pytestmark = pytest.mark.timeout(600)
+
 CASES = yaml.safe_load((ROOT / "tests/meta/refusals.yml").read_text(encoding="utf-8"))
 
 

@@ -79,8 +79,17 @@ def test_inference_is_not_reached_by_the_hosts_own_address(
     inference: Node = request.getfixturevalue(name)
     assert not reaches(pi, inference.address, 9000)
     assert not reaches(hub, inference.address, 9000)
-    with pytest.raises(OSError, match="refused"):
+    with pytest.raises(TimeoutError):  # the firewall's silence
         socket.create_connection((inference.address, 9000), 3)
+
+
+def test_neighbour_cannot_send_to_the_tailnet_address(vps: Node, hub: Node) -> None:
+    """A host takes packets for any of its addresses from any of its interfaces: binding to one keeps nobody out."""
+    hub.host.check_output(f"ip route add {address(vps)} via {vps.address}")
+    try:
+        assert not reaches(hub, address(vps), 9000)
+    finally:
+        hub.host.check_output(f"ip route del {address(vps)}")
 
 
 @pytest.mark.parametrize("name", ["vps", "cloud"])
