@@ -41,7 +41,7 @@ def test_no_other_port_and_no_other_host(pi: Node, vps: Node, target: str) -> No
 
 
 @pytest.mark.parametrize(
-    "back", ["127.0.0.1:9999:127.0.0.1:7000", "0.0.0.0:9999:127.0.0.1:7000", "/run/back:127.0.0.1:7000"]
+    "back", ["127.0.0.1:9999:127.0.0.1:7000", "0.0.0.0:9999:127.0.0.1:7000", "/run/lock/back:127.0.0.1:7000"]
 )
 def test_nothing_is_opened_on_the_inference_host(pi: Node, vps: Node, back: str) -> None:
     done = ssh(pi, vps, f"-N -R {back}")
