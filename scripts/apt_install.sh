@@ -4,6 +4,9 @@
 # usage: scripts/apt_install.sh PACKAGE...
 set -eu
 export DEBIAN_FRONTEND=noninteractive
+# One at a time: apt waits for its own locks when it installs, and not when it fetches lists.
+exec 9> /run/lock/cerebrum-apt.lock
+flock 9
 lock="-o DPkg::Lock::Timeout=300" # apt-daily holds it in a new machine's first minutes
 if ! apt-get $lock install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
     apt-get update -qq || echo "apt-get update: some sources failed; going on with the rest" >&2
