@@ -8,7 +8,9 @@ export DEBIAN_FRONTEND=noninteractive
 exec 9> /run/lock/cerebrum-apt.lock
 flock 9
 lock="-o DPkg::Lock::Timeout=300" # apt-daily holds it in a new machine's first minutes
-if ! apt-get $lock install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
-    apt-get update -qq || echo "apt-get update: some sources failed; going on with the rest" >&2
-    apt-get $lock install -y -qq --no-install-recommends "$@" >/dev/null
-fi
+{ # without the lock's descriptor, which a daemon that a package starts would keep
+    if ! apt-get $lock install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
+        apt-get update -qq || echo "apt-get update: some sources failed; going on with the rest" >&2
+        apt-get $lock install -y -qq --no-install-recommends "$@" >/dev/null
+    fi
+} 9>&-

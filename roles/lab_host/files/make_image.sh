@@ -15,6 +15,10 @@ image=$cache/debian-$suite-$recipe
 if [ -d "$image" ]; then echo "$image"; exit 0; fi
 
 mkdir -p "$cache"
+# Two labs at once make it once.
+exec 9> "$cache/.lock"
+flock 9
+if [ -d "$image" ]; then echo "$image"; exit 0; fi
 work=$(mktemp -d "$cache/.making.XXXXXX")
 trap 'rm -rf "$work"' EXIT INT TERM
 # The machine's own certificates go in, so that hosts trust what the machine trusts (a company's proxy, for one).
