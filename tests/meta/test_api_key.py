@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import random
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from cerebrum_kit.keys import parse_keys
-from support.repo import ROOT
+from support.playbooks import plugin
 
 EARLIER, LATER = "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"
 
 
-def load_filters() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("api_key_filters", ROOT / "roles/api_key/filter_plugins/api_key.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-role: Any = load_filters()
+role: Any = plugin("roles/api_key/filter_plugins/api_key.py")
 
 
 def digest(number: int) -> str:

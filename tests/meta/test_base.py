@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from support import playbooks
 from support.repo import ROOT
 
 ED25519 = "256 SHA256:a root@host (ED25519)"
@@ -74,14 +71,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         ],
     }
     (folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", ",".join(FACTS), str(folder / "play.yml")],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = playbooks.play(folder / "play.yml", inventory=",".join(FACTS))
     assert done.returncode == 0, done.stdout
     return {name: json.loads((folder / name).read_text(encoding="utf-8")) for name in FACTS}
 

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jinja2
 import pytest
 
+from support.playbooks import plugin
 from support.repo import ROOT, load
 
-
-def plugin() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("firewall", ROOT / "roles/firewall/filter_plugins/firewall.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-FIREWALL = plugin()
+FIREWALL = plugin("roles/firewall/filter_plugins/firewall.py")
 PORTS = {"edge": 7000, "inference": 9000}
 NOBODY: dict[str, list[str]] = {"edge": [], "inference": []}
 PRIVATE = load("roles/firewall/defaults/main.yml")["firewall_edge_clients"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 
 import pytest
 
+from support.playbooks import plugin
 from support.repo import ROOT, load
 
 KEY = (ROOT / "roles/tailscale/files/tailscale-archive-keyring.asc").read_text(encoding="utf-8")
@@ -14,12 +14,7 @@ KEY = (ROOT / "roles/tailscale/files/tailscale-archive-keyring.asc").read_text(e
 
 @pytest.fixture(scope="module")
 def fingerprints() -> Callable[[str], list[str]]:
-    spec = importlib.util.spec_from_file_location("openpgp", ROOT / "roles/tailscale/filter_plugins/openpgp.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: Callable[[str], list[str]] = module.openpgp_fingerprints
+    found: Callable[[str], list[str]] = plugin("roles/tailscale/filter_plugins/openpgp.py").openpgp_fingerprints
     return found
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from testinfra.backend.base import CommandResult
 
-from nodes import Node, play
+from nodes import Node
+from plays import start
 
 SSHD = "/etc/ssh/sshd_config.d"
 PROBE = "cerebrum-probe"
@@ -163,7 +164,7 @@ def disturbed(pi: Node, vps: Node, lynis: Future[CommandResult]) -> Iterator[dic
     vps.host.check_output(f"echo 'PasswordAuthentication yes' > {SSHD}/00-local.conf; rm {SSHD}/10-cerebrum.conf")
     before = {"pi": reloads(pi), "vps": reloads(vps)}
     try:
-        runs = {name: play("playbooks/base.yml", "--limit", name) for name in ("pi", "vps")}
+        runs = {name: start("playbooks/base.yml", "--limit", name) for name in ("pi", "vps")}
         said = {name: run.communicate()[0] for name, run in runs.items()}
         yield {name: (text, before[name], reloads({"pi": pi, "vps": vps}[name])) for name, text in said.items()}
     finally:
@@ -236,7 +237,7 @@ def by_password(vps: Node, lynis: Future[CommandResult], tmp_path: Path) -> Iter
 
 
 def test_who_came_in_by_password_is_not_locked_out(by_password: Path) -> None:
-    said = play("playbooks/base.yml", inventory=str(by_password)).communicate()[0]
+    said = start("playbooks/base.yml", inventory=str(by_password)).communicate()[0]
     assert "root would be locked out of root_by_password" in said
     assert "root came in by password" in said
     assert "visitor would be locked out of visitor" in said

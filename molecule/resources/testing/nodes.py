@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,24 +66,6 @@ class Node:
 def node(name: str, service: str, port: int) -> Node:
     inventory = os.environ["MOLECULE_INVENTORY_FILE"]
     return Node(testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}"), service, port)
-
-
-def play(playbook: str, *words: str, inventory: str = "") -> subprocess.Popen[str]:
-    """A shipped playbook that runs on the scenario's hosts while its test waits, or on another inventory's."""
-    return subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "--inventory",
-            inventory or os.environ["MOLECULE_INVENTORY_FILE"],
-            *words,
-            str(ROOT / playbook),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="session")

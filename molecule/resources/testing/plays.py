@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from nodes import Node
+from support import playbooks
 from support.repo import ROOT
 from support.waiting import eventually
 
@@ -21,35 +22,21 @@ ABORTED = 86  # callback_plugins/abort_after.py
 CALLBACKS = ROOT / "molecule/resources/callback_plugins"
 
 
-def play(
-    book: str, *arguments: str, abort_after: str = "", cache: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Runs a shipped playbook against the scenario's hosts; both streams are in stdout."""
+def start(book: str, *words: str, inventory: str = "", **environment: str) -> subprocess.Popen[str]:
+    """A shipped playbook that runs on the scenario's hosts while its test goes on, or on another inventory's."""
+    return playbooks.start(book, *words, inventory=inventory or os.environ["MOLECULE_INVENTORY_FILE"], **environment)
+
+
+def play(book: str, *words: str, abort_after: str = "", cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A shipped playbook on the scenario's hosts, interrupted after a task or whole; both streams are in stdout."""
     environment = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
         "ANSIBLE_CALLBACKS_ENABLED": "abort_after",
         "CEREBRUM_TEST_ABORT_AFTER": abort_after,
     }
     if cache:
         environment |= {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cache)}
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "-i",
-            os.environ["MOLECULE_INVENTORY_FILE"],
-            str(ROOT / book),
-            *arguments,
-        ],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    done = playbooks.play(book, *words, inventory=os.environ["MOLECULE_INVENTORY_FILE"], **environment)
     # The end is what says why; the whole of a verbose run is for those who search it.
     assert done.returncode == ABORTED or not abort_after, done.stdout[-4000:]
     return done
