@@ -12,10 +12,8 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from support.gguf_file import llama_file  # noqa: E402 (found by the line above)
+from support.gguf_file import llama_file
+from support.repo import ROOT
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
