@@ -40,7 +40,9 @@ def state(*instances: str, serving: str = "", enabled: str = "", **more: Any) ->
 
 
 def plan(host: dict[str, Any], instance: str, *, exchange: str = "auto", needed: int = 0, socket: str = "") -> Any:
-    return releases.plan(host, unit(instance), socket or SOCKET.format(unit(instance)), "unit", "settings", exchange, needed)
+    return releases.plan(
+        host, unit(instance), socket or SOCKET.format(unit(instance)), "unit", "settings", exchange, needed
+    )
 
 
 def test_nothing_is_done_where_it_serves_alone() -> None:
