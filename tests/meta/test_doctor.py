@@ -178,6 +178,11 @@ def test_lines_fit_a_terminal() -> None:
             "reach",
             "ssh: port 1: Connection refused",
         ),
+        (
+            {"unreachable": True, "msg": 'Data could not be sent to "x". Make sure it can be reached over ssh: ssh: no'},
+            "reach",
+            "ssh: no",
+        ),
         ({"failed": True, "msg": "Missing sudo password"}, "sudo", "Missing sudo password"),
         (
             {"failed": True, "msg": "The module interpreter '/usr/bin/python3' was not found."},

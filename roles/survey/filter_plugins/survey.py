@@ -25,7 +25,8 @@ def outcome(result: dict[str, Any], now: float) -> dict[str, Any]:
     message = " ".join(str(result.get("msg") or result.get("module_stderr") or "it gives no answer").split())
     if result.get("unreachable"):
         kind = "reach"
-        message = message.removeprefix("Task failed: ").removeprefix("Failed to connect to the host via ssh: ")
+        # ssh's own words stand at the end, behind Ansible's.
+        message = message.rpartition("via ssh: ")[2].rpartition("over ssh: ")[2]
     else:
         kind = "sudo" if any(word in message.lower() for word in _SUDO) else "survey"
     return {"facts": {}, "problem": message, "kind": kind, "asked": asked}
