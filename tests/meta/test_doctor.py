@@ -179,7 +179,7 @@ def test_lines_fit_a_terminal() -> None:
             "ssh: port 1: Connection refused",
         ),
         (
-            {"unreachable": True, "msg": 'Data could not be sent to "x". Make sure it can be reached over ssh: ssh: no'},
+            {"unreachable": True, "msg": 'Data could not be sent to "x". It must be reached over ssh: ssh: no'},
             "reach",
             "ssh: no",
         ),

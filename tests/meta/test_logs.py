@@ -1,4 +1,4 @@
-"""What `playbooks/logs.yml` makes of the journals: one request's records, of all hosts, in order of time, a line each."""
+"""What `playbooks/logs.yml` makes of the journals: a request's records, of all hosts, by time, a line each."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_lines_that_are_no_json_are_told_as_they_are() -> None:
 
 def test_a_request_over_midnight_has_dates() -> None:
     one, other = entry(said("a", "2027-01-15T23:59:59Z")), entry(said("b", "2027-01-16T00:00:01Z"))
-    head, first, second = logs.merged({"pi": f"{one}\n{other}"}, ID).splitlines()
+    _, first, second = logs.merged({"pi": f"{one}\n{other}"}, ID).splitlines()
     assert first.startswith("2027-01-15 23:59:59.000")
     assert second.startswith("2027-01-16 00:00:01.000")
 

@@ -1,4 +1,4 @@
-"""`playbooks/doctor.yml`: all is well in a whole system, which it leaves as it is; and each fault is found by its name."""
+"""`playbooks/doctor.yml`: a whole system is well, and left as it is; each fault is found by its name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def test_all_is_well_and_nothing_is_changed_or_shown(pi: Node, vps: Node) -> Non
 def test_a_wrong_digest_is_found_and_a_full_disk(pi: Node, vps: Node) -> None:
     digest = vps.host.file(DIGESTS).content_string.split()[1]
     other = "0" * 8 + digest[8:]
-    begin, end = f"sed -i s/{digest}/{other}/ {DIGESTS} && {FILL}", f"umount {STORE}; sed -i s/{other}/{digest}/ {DIGESTS}"
+    begin = f"sed -i s/{digest}/{other}/ {DIGESTS} && {FILL}"
+    end = f"umount {STORE}; sed -i s/{other}/{digest}/ {DIGESTS}"
     with fault(pi, vps, begin, end):
         done = run("playbooks/doctor.yml")
     assert done.returncode == 2

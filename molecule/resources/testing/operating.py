@@ -1,4 +1,4 @@
-"""What tests of the operators' playbooks share: a client's key, playbooks run with it, and faults that are mended again."""
+"""What tests of the operators' playbooks share: a client's key, playbooks run with it, faults that are mended."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a backup's file is, and whether one may be brought back: text in, rows or a problem out. No file is touched here.
+"""What a backup's file is, and whether one may be brought back: text in, rows or a problem out. No file is touched.
 
-A host has one file: an envelope that says which host it is, what version of this form, and the SHA-256 of what it holds;
+A host has one file: an envelope that says which host, which version of this form, and the SHA-256 of what it holds;
 encrypted as ansible-vault does it, or not.
 """
 
@@ -30,14 +30,16 @@ def sealed(files: list[dict[str, Any]], models: list[dict[str, Any]], host: str,
 
 
 def opened(text: str, host: str, secret: str = "") -> dict[str, Any]:
-    """A backup's rows, or why it is refused. `problem` is empty where it is whole, of this version, and of this host."""
+    """A backup's rows, or why it is refused: `problem` is empty where it is whole, of this version and host."""
     if text.startswith(_VAULT):
         if not secret:
             return _refused("is encrypted; give its password's file as backup_password_file")
         try:
             text = _vault(secret).decrypt(text).decode()
         except (AnsibleError, ValueError):
-            return _refused("cannot be opened: backup_password_file holds another password, or the file is damaged or cut")
+            return _refused(
+                "cannot be opened: backup_password_file holds another password, or the file is damaged or cut"
+            )
     try:
         envelope = json.loads(text)
         version = envelope["cerebrum_backup"]

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Small files of a host, read with their modes, or written whole: each is replaced by a rename, and by nothing but its bytes."""
+"""Small files of a host, read with their modes, or written whole: each takes its place by a rename."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXAMPLES = r"""
 - backup_files: {state: read, patterns: [/etc/cerebrum/edge/keys/*]}
 """
 RETURN = r"""
-files: {description: 'Rows of path, mode, sha256 and content (base64)', type: list, elements: dict, returned: state is read}
+files: {description: 'Path, mode, sha256, content (base64)', type: list, elements: dict, returned: state is read}
 """
 
 
@@ -58,7 +58,7 @@ def write(row: dict[str, Any], check: bool) -> bool:
     # The role that owns the folder gives it to its service afterwards; until then it is root's alone.
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_name(f"{path.name}.part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 (with a mode)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 (Path.open takes no mode of creation)
         os.fchown(file.fileno(), 0, 0)
         os.fchmod(file.fileno(), mode)
         file.write(data)

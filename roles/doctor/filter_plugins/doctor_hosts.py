@@ -27,7 +27,7 @@ def findings(hosts: dict[str, dict[str, Any]]) -> list[list[str]]:
     """Every check of every host by itself, edges first: verdict, host, check, what was found, what to do.
 
     Args:
-        hosts: for each, `groups`, `transport`, `firewall` (whether it is wanted), and `found`, the outcome of its survey.
+        hosts: for each, `groups`, `transport`, `firewall` (whether it is wanted), `found` (the outcome of its survey).
     """
     rows = []
     for host in sorted(hosts, key=lambda one: ("edge" not in hosts[one]["groups"], one)):

@@ -80,8 +80,9 @@ def _text(said: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and (not text or " " in text or "\n" in text) else text
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return value if value.isprintable() and value and " " not in value else json.dumps(value, ensure_ascii=True)
 
 
 def _time(text: Any) -> float:

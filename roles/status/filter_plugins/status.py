@@ -54,7 +54,7 @@ def _stopped(service: dict[str, Any]) -> str:
         return "not deployed" if not service["socket"]["file"] else "no instance"
     order = ["failed", "activating", "deactivating", "inactive"]
     states = [unit.get("ActiveState", "inactive") for unit in service["units"]]
-    return next((_UNIT[state] for state in order if state in states), states[0])
+    return next((_UNIT[state] for state in order if state in states), str(states[0]))
 
 
 def _remarks(service: dict[str, Any]) -> list[str]:
@@ -101,7 +101,7 @@ def _breaker(host: str, seen: dict[str, Any]) -> str:
 
 
 def _way(host: str, hosts: dict[str, Any], seen: dict[str, Any]) -> str:
-    kind = hosts[host]["transport"]
+    kind = str(hosts[host]["transport"])
     name = _WAYS.get(kind, kind)
     if kind == "ssh_tunnel":
         states = [facts["tunnels"].get(host, {}).get("ActiveState", "absent") for facts in seen.values()]

@@ -48,8 +48,8 @@ def tailnet() -> dict[str, Any]:
 
 def firewall() -> dict[str, Any]:
     rules = said("nft", "list", "table", "inet", "cerebrum")
-    unit = next(iter(shown("cerebrum-firewall.service", "ActiveState", "UnitFileState")), {})
-    undo = next(iter(shown("cerebrum-firewall-undo.timer", "ActiveState")), {})
+    unit = [*shown("cerebrum-firewall.service", "ActiveState", "UnitFileState"), {}][0]
+    undo = [*shown("cerebrum-firewall-undo.timer", "ActiveState"), {}][0]
     return {
         "unit": unit.get("ActiveState", "absent"),
         "enabled": unit.get("UnitFileState", "") == "enabled",
