@@ -9,7 +9,7 @@ from typing import Any
 from ansible.module_utils.survey_asks import said, shown, text, tried
 from ansible.module_utils.survey_services import ETC, OPT
 
-WRITTEN = ["/", "/opt/cerebrum", "/etc/cerebrum", "/var/lib/cerebrum", "/var/lib/cerebrum/models", "/var/log", "/tmp"]  # noqa: S108 (looked at)
+WRITTEN = ["/", "/opt/cerebrum", "/etc/cerebrum", "/var/lib/cerebrum", "/var/lib/cerebrum/models", "/var/log", "/tmp"]  # noqa: S108 (looked at, never written)
 UPGRADES = Path("/var/log/unattended-upgrades/unattended-upgrades.log")
 
 
