@@ -132,6 +132,15 @@ def test_what_cannot_be_asked_is_no_trouble_of_its_own() -> None:
     assert told.troubles(found(both_away)) == ["pi: reach", "vps: reach"]
 
 
+def test_an_edge_that_does_not_run_is_told_and_nothing_behind_it() -> None:
+    hosts = system()
+    put(hosts, "pi services edge units 0 ActiveState", "inactive")
+    put(hosts, "pi services edge instance", "")
+    put(hosts, "pi services edge answers", {"health": {"problem": "Connection refused"}})
+    put(hosts, "pi backends", {})
+    assert told.troubles(found(hosts)) == ["pi: edge unit", "pi: edge answers"]
+
+
 def test_small_file_systems_may_be_small() -> None:
     hosts = system()
     put(hosts, "pi system disks 0 total", 2e8)

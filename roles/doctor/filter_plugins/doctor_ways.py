@@ -33,7 +33,10 @@ def _ways(edge: str, hosts: dict[str, Any]) -> Iterator[Check]:
     for host in sorted(one for one, row in hosts.items() if "inference" in row["groups"]):
         yield from _way(host, hosts[host]["transport"], facts)
         yield _key(host, facts["keys"]["held"].get(host), hosts[host]["found"]["facts"])
-        yield from _backend(host, facts["backends"].get(host))
+        if facts["services"]["edge"]["instance"]:
+            yield from _backend(host, facts["backends"].get(host))
+        else:
+            yield Check(UNASKED, f"reaches {host}", "not asked: no edge runs")
     answers = facts["services"]["edge"].get("answers", {})
     yield _token(answers.get("token"))
 
