@@ -19,14 +19,6 @@ def found(hosts: dict[str, Any]) -> list[list[str]]:
     return list(by_host.findings(hosts)) + list(by_way.findings(hosts))
 
 
-def pi(hosts: dict[str, Any]) -> Any:
-    return hosts["pi"]["found"]["facts"]
-
-
-def vps(hosts: dict[str, Any]) -> Any:
-    return hosts["vps"]["found"]["facts"]
-
-
 def put(hosts: dict[str, Any], path: str, value: Any) -> None:
     """Changes what a host said: `vps system memory available`; a host alone is the whole of it."""
     first, *words = path.split()
