@@ -133,6 +133,16 @@ def test_an_edge_that_does_not_run_is_told_and_nothing_behind_it() -> None:
     assert told.troubles(found(hosts)) == ["pi: edge unit", "pi: edge answers"]
 
 
+def test_before_a_balancer_the_edge_is_asked_for_what_it_knows() -> None:
+    hosts = system()
+    backends = hosts["pi"]["found"]["facts"]["backends"]
+    backends["balancer"] = backends.pop("vps")
+    put(hosts, "pi keys held", {"pool": {"digest": "b" * 64, "running": ["b" * 64]}})
+    assert told.troubles(found(hosts)) == []
+    backends["balancer"]["slots"] = {"problem": "Connection refused"}
+    assert told.troubles(found(hosts)) == ["pi: reaches balancer"]
+
+
 def test_small_file_systems_may_be_small() -> None:
     hosts = system()
     put(hosts, "pi system disks 0 total", 2e8)

@@ -30,7 +30,12 @@ def findings(hosts: dict[str, dict[str, Any]]) -> list[list[str]]:
 def _ways(edge: str, hosts: dict[str, Any]) -> Iterator[Check]:
     """From an edge to each inference host: way, key, answer, model; then a token through all of it."""
     facts = hosts[edge]["found"]["facts"]
-    for host in sorted(one for one, row in hosts.items() if "inference" in row["groups"]):
+    behind = sorted(host for host, row in hosts.items() if "inference" in row["groups"])
+    # An edge before a balancer knows that alone, and has one key for all hosts behind it.
+    others = sorted(set(facts["backends"]) - set(behind))
+    for host in others:
+        yield from _backend(host, facts["backends"][host])
+    for host in [] if others else behind:
         yield from _way(host, hosts[host]["transport"], facts)
         yield _key(host, facts["keys"]["held"].get(host), hosts[host]["found"]["facts"])
         if facts["services"]["edge"]["instance"]:
