@@ -36,7 +36,7 @@ class Traffic:
     def __init__(self, edge: Node, *, tokens: int = 1500) -> None:
         self._url = edge.url
         self._tokens = tokens
-        # One for all, since making one costs as much as an answer; a new connection each time, which somebody must accept.
+        # One for all, since making one costs as much as an answer; a new connection each time, to be accepted anew.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.Client(timeout=60, trust_env=False, limits=limits)
         self._over = threading.Event()
