@@ -13,13 +13,14 @@ addresses = plugin("inventories/lab/addresses.py")
 
 def test_a_lab_s_folder_is_the_one_that_role_lab_host_makes() -> None:
     """The role hashes `<checkout> <lab>`; both are written down once each, and must not drift apart."""
+    path = "(role_path | realpath | dirname | dirname)"
     expression = load("roles/lab_host/vars/main.yml")["lab_host__id"]
-    assert "(role_path | realpath | dirname | dirname) ~ ' ' ~ lab_host_lab) | hash('sha256') | truncate(8" in expression
+    assert f"{path} ~ ' ' ~ lab_host_lab) | hash('sha256') | truncate(8" in expression
     assert addresses.folder(Path("/srv/cerebrum"), "up").name == "4373caf1"
 
 
 def test_hosts_have_plain_values(tmp_path: Path) -> None:
-    """An expression in a connection variable is computed for every task, which was half of a play's time."""
+    """An expression in a connection variable is computed for every task: more than half of a small one's time."""
     facts = {"key": "/lab/key", "hosts": {"pi": {"address": "10.0.0.2"}, "vps": {"address": "10.0.0.3"}}}
     (tmp_path / "lab.json").write_text(json.dumps(facts), encoding="utf-8")
     found = addresses.variables(tmp_path)
