@@ -10,7 +10,7 @@ CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-all test-unit test-roles lint bench-edge bench-inference bench-condense dev docs lock train
+.PHONY: help venv up down status test test-all test-unit test-roles lint bench-edge bench-inference bench-condense bench-deploy dev docs lock train
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-inference: venv ## the inference service beside other servers: LLAMA_SERVE
 bench-condense: venv ## what condensation keeps of real commits' lines: DATA=commits.jsonl
 	@test -n "$(DATA)" || { echo "cerebrum: DATA=file is missing: one commit a line, see docs/condensation.md" >&2; exit 1; }
 	@.venv/bin/python -m benchmarks.bench_condense "$(DATA)" $(ARGS)
+
+bench-deploy: venv ## from fresh hosts to the first token, a second run, `make up` again (root): ARGS="--rounds 3"
+	@.venv/bin/python benchmarks/bench_deploy.py $(ARGS)
 
 docs: venv ## write the roles' READMEs from their argument_specs
 	@.venv/bin/python scripts/role_readmes.py

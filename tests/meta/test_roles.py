@@ -64,7 +64,19 @@ def test_main_only_routes(role: str) -> None:
     if role == "service_user":
         return  # one stage of three tasks
     for task in load(f"roles/{role}/tasks/main.yml"):
-        assert set(task) <= {"name", "when", "ansible.builtin.include_tasks"}, task["name"]
+        assert set(task) <= {"name", "when", "ansible.builtin.include_tasks", "ansible.builtin.import_tasks"}, task["name"]
+        # An import costs no task of its own, but would evaluate a condition for each task in it.
+        assert ("ansible.builtin.include_tasks" in task) == ("when" in task) or role in {"app", "lab_host"}, task["name"]
+
+
+def test_a_role_checks_itself_unless_it_was_checked_in_this_run() -> None:
+    """What playbooks/preflight.yml has asked is not asked again, and a role that is used alone asks by itself."""
+    for path in ROOT.glob("roles/*/tasks/preflight.yml"):
+        role = path.parents[1].name
+        first = load(f"roles/{role}/tasks/main.yml")[0]
+        assert first["ansible.builtin.include_tasks"] == "preflight.yml", role
+        allowed = [f"'{role}' not in preflight_passed | default([])"]
+        assert first.get("when") in ([None] if role in {"app", "lab_host"} else allowed), role
 
 
 def test_readmes_are_what_the_specs_say() -> None:
