@@ -111,5 +111,6 @@ def text_values() -> dict[str, dict[str, Any]]:
     for role, more in needed.items():
         defaults = yaml.safe_load((ROOT / f"roles/{role}/defaults/main.yml").read_text(encoding="utf-8"))
         texts = {name: str(value) if isinstance(value, int) else value for name, value in defaults.items()}
-        found[role] = {**texts, **more}
+        inner = ROOT / f"roles/{role}/vars/main.yml"
+        found[role] = {**texts, **(yaml.safe_load(inner.read_text(encoding="utf-8")) if inner.exists() else {}), **more}
     return found

@@ -20,6 +20,9 @@ CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")
 RELAY = ["answer", "assembly", "frames", "native", "openai", "survival", "verdict"]
 PURE = [
     "roles/firewall/filter_plugins/firewall.py",
+    "roles/preflight/filter_plugins/preflight.py",
+    "scripts/inventory/answers.py",
+    "scripts/inventory/questions.py",
     "services/kit/src/cerebrum_kit/sse.py",
     "services/kit/src/cerebrum_kit/errors.py",
     "services/edge/src/cerebrum_edge/language.py",
