@@ -84,7 +84,7 @@ def test_numbers_and_booleans_of_the_command_line_are_text_and_taken_all_the_sam
         "tasks": [
             {
                 "name": "Preflight runs",
-                "ansible.builtin.include_tasks": str(ROOT / f"roles/{role}/tasks/preflight.yml"),
+                "ansible.builtin.include_role": {"name": str(ROOT / f"roles/{role}"), "tasks_from": "preflight"},
                 "vars": values,
             }
             for role, values in text_values().items()
@@ -111,6 +111,5 @@ def text_values() -> dict[str, dict[str, Any]]:
     for role, more in needed.items():
         defaults = yaml.safe_load((ROOT / f"roles/{role}/defaults/main.yml").read_text(encoding="utf-8"))
         texts = {name: str(value) if isinstance(value, int) else value for name, value in defaults.items()}
-        inner = ROOT / f"roles/{role}/vars/main.yml"
-        found[role] = {**texts, **(yaml.safe_load(inner.read_text(encoding="utf-8")) if inner.exists() else {}), **more}
+        found[role] = {**texts, **more}
     return found

@@ -22,9 +22,10 @@ ABORTED = 86  # callback_plugins/abort_after.py
 CALLBACKS = ROOT / "molecule/resources/callback_plugins"
 
 
-def start(book: str, *words: str, inventory: str = "", **environment: str) -> subprocess.Popen[str]:
-    """A shipped playbook that runs on the scenario's hosts while its test goes on, or on another inventory's."""
-    return playbooks.start(book, *words, inventory=inventory or os.environ["MOLECULE_INVENTORY_FILE"], **environment)
+def start(book: str, *words: str, inventory: str = "", root: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
+    """A shipped playbook that runs while its test goes on, on the scenario's hosts, unless an inventory is given."""
+    inventory = inventory or os.environ["MOLECULE_INVENTORY_FILE"]
+    return playbooks.start(book, *words, inventory=inventory, root=root, **environment)
 
 
 def play(book: str, *words: str, abort_after: str = "", cache: Path | None = None) -> subprocess.CompletedProcess[str]:
