@@ -65,7 +65,7 @@ bench-condense: venv ## what condensation keeps of real commits' lines: DATA=com
 
 docs: venv ## write the roles' READMEs and docs/variables.md from the argument_specs, and inventories/example
 	@.venv/bin/python scripts/role_readmes.py
-	@.venv/bin/python scripts/variables_page.py
+	@.venv/bin/python -m scripts.variables_page
 	@.venv/bin/python -m scripts.inventory.example
 
 lock: ## resolve locks/*.txt again

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 # How much a name must be like a known one to be taken for it: with a role's prefix, and without.
-LIKE, VERY_LIKE = 0.6, 0.9
+LIKE, VERY_LIKE = 0.7, 0.9
 
 
 def unknown(names: Iterable[str], known: Collection[str], prefixes: Collection[str]) -> list[str]:
