@@ -131,23 +131,27 @@ def _password(options: argparse.Namespace, name: str, at_terminal: bool) -> tupl
 
 def _tell(site: Answers, target: Path, file: Path | None, is_new: bool, secrets: dict[str, str]) -> None:
     shown = target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target
-    unlock = "--ask-vault-pass" if file is None else f"--vault-password-file {file}"
-    play = f".venv/bin/ansible-playbook -i {shown} {unlock} site.yml"
+    unlock = " --ask-vault-pass" if file is None else ""
+    play = f".venv/bin/ansible-playbook -i {shown}{unlock} site.yml"
     print(f"\n{shown} is written.")
     if is_new:
         print(f"The vault's password is in {file}, for you alone. Keep a copy: without it the vault cannot be read.")
     elif file is not None:
         print(f"The vault's password is the one in {file}.")
+    if file is not None:
+        print(
+            f"Commands find it by its name, in the shell that you deploy from:\n  export ANSIBLE_VAULT_PASSWORD_FILE={file}"
+        )
     vault_file = shown / text.VAULT
     if "edge_client_key" in secrets:
         print(
             "The key that clients of the edge send is in the vault:\n"
-            f"  .venv/bin/ansible-vault view {unlock} {vault_file}"
+            f"  .venv/bin/ansible-vault view{unlock} {vault_file}"
         )
     if site.transport == "tailscale" and not secrets.get("tailscale_auth_key"):
         print(
             "The tailnet's key is missing: put it into the vault, and take the # before tailscale_auth_key in\n"
-            f"{shown}/group_vars/all/vars.yml.\n  .venv/bin/ansible-vault edit {unlock} {vault_file}"
+            f"{shown}/group_vars/all/vars.yml.\n  .venv/bin/ansible-vault edit{unlock} {vault_file}"
         )
     print(f"git does not track it. Next:\n  {play} --check     # what would be done\n  {play}")
     first = site.edges[0].address

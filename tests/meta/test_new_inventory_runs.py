@@ -65,7 +65,8 @@ def test_flags_alone_give_an_inventory_with_a_key_and_a_password_of_its_own(tmp_
     key = secrets_of(tmp_path / "home", password)["vault_edge_client_key"]
     (line,) = yaml.safe_load((tmp_path / "home/group_vars/edge.yml").read_text(encoding="utf-8"))["edge_api_keys"]
     assert line.split()[1] == hashlib.sha256(key.encode()).hexdigest()
-    assert f"--vault-password-file {password} site.yml --check" in done.stdout
+    assert f"export ANSIBLE_VAULT_PASSWORD_FILE={password}\n" in done.stdout
+    assert "site.yml --check" in done.stdout
     assert "Keep a copy" in done.stdout
     assert key not in done.stdout + done.stderr
     assert password.read_text(encoding="utf-8").strip() not in done.stdout + done.stderr
