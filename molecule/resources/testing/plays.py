@@ -28,7 +28,9 @@ def start(book: str, *words: str, inventory: str = "", root: Path = ROOT, **envi
     return playbooks.start(book, *words, inventory=inventory, root=root, **environment)
 
 
-def play(book: str, *words: str, abort_after: str = "", cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+def play(
+    book: str, *words: str, abort_after: str = "", cache: Path | None = None, root: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """A shipped playbook on the scenario's hosts, interrupted after a task or whole; both streams are in stdout."""
     environment = {
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
@@ -37,7 +39,8 @@ def play(book: str, *words: str, abort_after: str = "", cache: Path | None = Non
     }
     if cache:
         environment |= {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cache)}
-    done = playbooks.play(book, *words, inventory=os.environ["MOLECULE_INVENTORY_FILE"], **environment)
+    inventory = os.environ["MOLECULE_INVENTORY_FILE"]
+    done = playbooks.play(book, *words, inventory=inventory, root=root, **environment)
     # The end is what says why; the whole of a verbose run is for those who search it.
     assert done.returncode == ABORTED or not abort_after, done.stdout[-4000:]
     return done

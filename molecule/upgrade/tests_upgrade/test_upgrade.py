@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from traffic import Traffic
 from trees import Tree, previous
@@ -26,9 +28,7 @@ def release(instance: str) -> str:
     return instance.partition("@")[2].rpartition(".service")[0]
 
 
-def test_upgrade_under_load_drops_nothing(
-    before: Tree, pi: Node, vps: Node, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_upgrade_under_load_drops_nothing(before: Tree, pi: Node, vps: Node, tell: Callable[[str], None]) -> None:
     old = {node.service: release(node.instance()) for node in (pi, vps)}
     with Traffic(pi) as traffic:
         done = play("playbooks/upgrade.yml")
@@ -49,6 +49,6 @@ def test_upgrade_under_load_drops_nothing(
         assert line in " ".join(done.stdout.split()), line
     resumed = sum(stream["resumed"] for stream in traffic.streams)
     tell(
-        f"upgrade from {before.label}: {traffic.answers.total()} requests, 0 failed, the slowest {traffic.slowest:.2f} s;"
+        f"upgrade from {before.label}: {traffic.answers.total()} requests, 0 failed, slowest {traffic.slowest:.2f} s;"
         f" {len(traffic.streams)} streams, 0 cut, {resumed} taken up again; shares: {traffic.metrics}"
     )
