@@ -139,9 +139,7 @@ def _tell(site: Answers, target: Path, file: Path | None, is_new: bool, secrets:
     elif file is not None:
         print(f"The vault's password is the one in {file}.")
     if file is not None:
-        print(
-            f"Commands find it by its name, in the shell that you deploy from:\n  export ANSIBLE_VAULT_PASSWORD_FILE={file}"
-        )
+        print(f"Commands find it by its name, in your shell:\n  export ANSIBLE_VAULT_PASSWORD_FILE={file}")
     vault_file = shown / text.VAULT
     if "edge_client_key" in secrets:
         print(
