@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.inventory import place
+from scripts.inventory.answers import Refused
 from support import playbooks
 from support.repo import ROOT
 from support.terminal import Terminal, terminal
@@ -214,3 +216,23 @@ def test_what_it_writes_passes_the_syntax_check_and_the_preflight(tmp_path: Path
     wrong = playbooks.play(playbook, unlock, *here, "-e", "edge_prot=1", inventory=inventory)
     assert wrong.returncode != 0
     assert "edge_prot" in wrong.stdout
+
+
+def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="File name too long"):
+        place.place(tmp_path / "home", {"hosts.yml": "all:\n", "x" * 300: ""}, "hosts.yml")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_somebody_who_was_faster_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the last look and the rename."""
+    target = tmp_path / "home"
+
+    def come_first(_target: Path) -> None:
+        target.mkdir(exist_ok=True)
+        (target / "mine").touch()
+
+    monkeypatch.setattr(place, "refuse_taken", come_first)
+    with pytest.raises(Refused, match="Directory not empty"):
+        place.place(target, {"hosts.yml": "all:\n"}, "hosts.yml")
+    assert things(tmp_path) == ["home/mine"]
