@@ -14,8 +14,8 @@ LIKE, VERY_LIKE = 0.7, 0.9
 def unknown(names: Iterable[str], known: Collection[str], prefixes: Collection[str]) -> list[str]:
     """The names that somebody misspelt, each with what was meant, as words for a message.
 
-    A name is one of ours if it begins as a role is called. Others may be anybody's own, but for those that are almost a name of
-    ours (`inferance_models`); one that has a whole name of ours in it, as `vault_models_hf_token` has, was not misspelt.
+    A name is one of ours if it begins as a role is called. Others may be anybody's own, but for those that are almost a
+    name of ours (`inferance_models`); one with a whole name of ours in it (`vault_models_hf_token`) was not misspelt.
     """
     ours = re.compile(rf"({'|'.join(map(re.escape, sorted(prefixes)))})_[^_]")
     found = []
