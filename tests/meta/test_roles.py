@@ -48,6 +48,15 @@ def test_specs_run_because_the_role_is_entered_by_its_front_door(role: str) -> N
 WITHOUT_PREFLIGHT = {"backup", "doctor", "logs", "restore", "status", "uninstall"}
 # With a part of the system down they tell of the rest.
 TELL = {"doctor", "logs", "status"}
+# Roles that no deployment begins with, so that nothing was checked for them before.
+ALONE = {"app", "backup", "lab_host", "logs", "service_absent", "survey"}
+
+
+def stages(role: str) -> list[dict[str, Any]]:
+    """A role's main tasks; where it can be absent, those of its being there."""
+    path = ROOT / f"roles/{role}/tasks/present.yml"
+    found: list[dict[str, Any]] = load(path if path.exists() else f"roles/{role}/tasks/main.yml")
+    return found
 
 
 def test_preflight_knows_every_role_that_plays_give_to_hosts() -> None:
@@ -72,24 +81,22 @@ def test_preflight_knows_every_role_that_plays_give_to_hosts() -> None:
 def test_main_only_routes(role: str) -> None:
     if role == "service_user":
         return  # one stage of three tasks
-    for task in load(f"roles/{role}/tasks/main.yml"):
-        assert set(task) <= {"name", "when", "ansible.builtin.include_tasks", "ansible.builtin.import_tasks"}, task[
-            "name"
-        ]
+    for task in [*load(f"roles/{role}/tasks/main.yml"), *stages(role)]:
+        include, take = "ansible.builtin.include_tasks", "ansible.builtin.import_tasks"
+        assert set(task) <= {"name", "when", include, take}, task["name"]
         # An import costs no task of its own, but would evaluate a condition for each task in it.
-        assert ("ansible.builtin.include_tasks" in task) == ("when" in task) or role in {"app", "lab_host"}, task[
-            "name"
-        ]
+        assert (include in task) == ("when" in task) or role in {"app", "lab_host"}, task["name"]
 
 
 def test_a_role_checks_itself_unless_it_was_checked_in_this_run() -> None:
     """What playbooks/preflight.yml has asked is not asked again, and a role that is used alone asks by itself."""
     for path in ROOT.glob("roles/*/tasks/preflight.yml"):
         role = path.parents[1].name
-        first = load(f"roles/{role}/tasks/main.yml")[0]
-        assert first["ansible.builtin.include_tasks"] == "preflight.yml", role
+        first = stages(role)[0]
+        named = first.get("ansible.builtin.include_tasks") or first.get("ansible.builtin.import_tasks")
+        assert named == "preflight.yml", role
         allowed = [f"'{role}' not in preflight_passed | default([])"]
-        assert first.get("when") in ([None] if role in {"app", "lab_host"} else allowed), role
+        assert first.get("when") in ([None] if role in ALONE else allowed), role
 
 
 def test_readmes_are_what_the_specs_say() -> None:
