@@ -10,7 +10,7 @@ CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-all test-unit test-roles lint bench-edge bench-inference bench-condense dev docs lock train
+.PHONY: help venv up down status test test-all test-unit test-roles test-arm64 lint bench-edge bench-inference bench-condense dev docs lock train
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,10 @@ status: venv ## what the lab's edge says of itself and its backend
 dev: venv ## both services as plain processes with the shipped model, no root; ends with Ctrl-C
 	@scripts/dev.sh
 
-test: ## lint, unit, end-to-end and repository tests, then the roles on real hosts (but for the two longest scenarios)
+test: ## lint, unit, end-to-end and repository tests, then the roles on real hosts (but for the scenarios that take longest)
 	@scripts/test.sh
 
-test-all: ## all of that, and the scenarios `models` and `tailnet`
+test-all: ## all of that, and the scenarios `models`, `tailnet` and `arm64`
 	@scripts/test.sh all
 
 test-unit: venv ## the tests that need no hosts and no root
@@ -41,6 +41,9 @@ test-unit: venv ## the tests that need no hosts and no root
 
 test-roles: venv ## molecule: the shipped site.yml on fresh Debian hosts (root)
 	@scripts/molecule.sh
+
+test-arm64: venv ## molecule: the edge on an arm64 Debian, as on a Pi, run by qemu (root)
+	@scripts/molecule.sh arm64
 
 lint: venv ## ruff, mypy --strict, ansible-lint (production)
 	@scripts/lint.sh

@@ -41,7 +41,8 @@ options:
     default: []
   state:
     description: >-
-      Whether the lab shall exist. C(prepared) ends when the programs of C(emulated) run, which making their images needs.
+      Whether the lab shall exist. C(prepared) ends when the programs of C(emulated) run, which making their images
+      needs.
     type: str
     choices: [prepared, present, absent]
     default: present

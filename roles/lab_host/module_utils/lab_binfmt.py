@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # How a program of the architecture begins: 64-bit, little-endian, an executable, e_machine.
 HEADERS = {
@@ -11,8 +11,7 @@ HEADERS = {
 }
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file of binfmt_misc: which files it takes, and who runs them."""
 
     name: str
@@ -53,7 +52,7 @@ def objection(entries: list[Entry], machine: str) -> str | None:
     entry = found[0]
     fault = "is off" if not entry.enabled else f"has flags {entry.flags or 'none'}, without F"
     return (
-        f"binfmt_misc runs {machine} programs by {entry.interpreter}, and that entry ({entry.name}) {fault}: hosts, which "
-        f"do not have the interpreter in their own files, would not run. It is not the lab's and was left alone. Take it "
-        f"out (echo -1 > /proc/sys/fs/binfmt_misc/{entry.name}), and the lab registers Debian's while it is there."
+        f"binfmt_misc runs {machine} programs by {entry.interpreter}, and that entry ({entry.name}) {fault}: hosts, "
+        "which do not have the interpreter in their own files, would not run. It is not the lab's and was left alone. "
+        f"Take it out (echo -1 > /proc/sys/fs/binfmt_misc/{entry.name}), and the lab registers Debian's for its time."
     )

@@ -15,12 +15,13 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def folder(lab: Lab) -> Path:
-    """What labs have told the kernel: `<machine>.users/<lab id>`, and the marks `<machine>.registered` and `mounted`."""
-    return lab.root / ".emulation"
+    """Who needs what: `<machine>.users/<lab id>`. What was done for them: `<machine>.registered`, `mounted`."""
+    path: Path = lab.root / ".emulation"
+    return path
 
 
 def claim(lab: Lab, machines: list[str]) -> bool:
-    """The kernel runs these machines' programs for as long as this lab is there; what it needed before, it needs no more."""
+    """The kernel runs these machines' programs while this lab is there; others that it needed, it needs no more."""
     changed = False
     for machine in machines:
         user = folder(lab) / f"{machine}.users" / lab.id
