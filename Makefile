@@ -13,7 +13,7 @@ export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 .PHONY: help venv up down status test test-all test-unit test-roles test-arm64 lint bench-edge bench-inference bench-condense dev docs lock train
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## .venv with every service and the tools, from the hash-pinned locks
 	@scripts/venv.sh
