@@ -218,11 +218,11 @@ def _first_choice(payload: dict[str, Any]) -> dict[str, Any] | None:
 
 def _reason(told: Any) -> str | None:
     """OpenAI's word for why an answer ended. Raises UpstreamError where the server gave it up."""
-    if told is None or told == "":
+    if not isinstance(told, str) or not told:
         return None
     if told in _CUT:
         raise UpstreamError(f"The backend gave the answer up ({told}).")
-    return _REASONS.get(str(told), str(told))
+    return _REASONS.get(told, told)
 
 
 def _delta(delta: Any) -> dict[str, Any]:
