@@ -182,6 +182,13 @@ def test_reasons_are_openais(told: str, reason: str) -> None:
     assert said(answer, exchange, piece("a", told))[0]["choices"][0]["finish_reason"] == reason
 
 
+def test_nothing_is_said_behind_the_reason() -> None:
+    answer = completion()
+    exchange, *_ = attempt(answer)
+    events = said(answer, exchange, piece("a", "stop"), piece("never"), piece("", "stop"), event(b"[DONE]"), piece("x"))
+    assert [one if one == "[DONE]" else one["choices"][0]["text"] for one in events] == ["a", "[DONE]"]
+
+
 # Cuts
 
 
