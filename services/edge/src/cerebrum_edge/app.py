@@ -7,9 +7,9 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypedDict
 
-import aiohttp
 from fastapi import FastAPI
 
 from cerebrum_edge import __version__
@@ -20,12 +20,12 @@ from cerebrum_edge.guard.balance import Candidate
 from cerebrum_edge.guard.breaker import Breaker, BreakerPolicy
 from cerebrum_edge.guard.gate import Gate
 from cerebrum_edge.metrics import BreakerStates, EdgeMetrics
-from cerebrum_edge.relay.foreign_upstream import ForeignUpstream
+from cerebrum_edge.relay.foreign_upstream import upstream_of
 from cerebrum_edge.relay.pool import Member, Pool
 from cerebrum_edge.relay.relay import Relay
 from cerebrum_edge.relay.survival import SurvivalPolicy
-from cerebrum_edge.relay.upstream import Timeouts, Upstream, new_session
-from cerebrum_edge.settings import Backend, EdgeSettings
+from cerebrum_edge.relay.upstream import Timeouts, new_session
+from cerebrum_edge.settings import EdgeSettings
 from cerebrum_kit.app import AppOptions, build_app
 from cerebrum_kit.keys import KeyRing
 from cerebrum_kit.lifecycle import Lifecycle
@@ -67,7 +67,16 @@ def create_app(
         fallback = settings.api_key.get_secret_value() if settings.api_key else None
         async with new_session(timeouts) as session:
             members = [
-                Member(_upstream(backend, session, timeouts, fallback), candidate)
+                Member(
+                    upstream_of(
+                        backend,
+                        session,
+                        timeouts,
+                        fallback_key=fallback,
+                        answered=partial(metrics.backend_answered, backend.name),
+                    ),
+                    candidate,
+                )
                 for backend, candidate in zip(settings.backends, candidates, strict=True)
             ]
             pool = Pool(members, metrics=metrics, clock=clock)
@@ -103,14 +112,6 @@ def create_app(
         app.include_router(router)
     app.include_router(meta.router)
     return app
-
-
-def _upstream(
-    backend: Backend, session: aiohttp.ClientSession, timeouts: Timeouts, fallback_key: str | None
-) -> Upstream:
-    if backend.kind == "openai":
-        return ForeignUpstream(backend, session, timeouts)
-    return Upstream(backend, session, timeouts, fallback_key=fallback_key)
 
 
 async def first_probe(pool: Pool, *, give_up: float, clock: Callable[[], float]) -> None:

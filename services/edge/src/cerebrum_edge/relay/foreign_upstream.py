@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +21,15 @@ from cerebrum_kit.errors import CerebrumError
 class ForeignUpstream(Upstream):
     """One server. The edge's own key, that of the inference services, is not shown to it."""
 
-    def __init__(self, backend: Backend, session: aiohttp.ClientSession, timeouts: Timeouts) -> None:
-        super().__init__(backend, session, timeouts)
+    def __init__(
+        self,
+        backend: Backend,
+        session: aiohttp.ClientSession,
+        timeouts: Timeouts,
+        *,
+        answered: Callable[[str | None], None] = lambda _release: None,
+    ) -> None:
+        super().__init__(backend, session, timeouts, answered=answered)
         # Most of them say nothing while they read a prompt.
         self._silent_at_first = max(self._first_byte, timeouts.idle)
         self._traits = Traits({name: served.name for name, served in backend.models.items()})
@@ -54,3 +62,17 @@ class ForeignUpstream(Upstream):
     @staticmethod
     def _shown(key: str) -> dict[str, str]:
         return {"authorization": f"Bearer {key}"}
+
+
+def upstream_of(
+    backend: Backend,
+    session: aiohttp.ClientSession,
+    timeouts: Timeouts,
+    *,
+    fallback_key: str | None,
+    answered: Callable[[str | None], None],
+) -> Upstream:
+    """A backend of whichever kind; see `Upstream`."""
+    if backend.kind == "openai":
+        return ForeignUpstream(backend, session, timeouts, answered=answered)
+    return Upstream(backend, session, timeouts, fallback_key=fallback_key, answered=answered)
