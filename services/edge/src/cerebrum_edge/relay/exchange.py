@@ -12,13 +12,9 @@ class Exchange:
     """See the module; this one is a service of ours, and hands everything on as it is.
 
     Attributes:
-        ids: whether the backend takes an answer up behind token ids.
-        whole: whether it answers whole as well as streamed.
         error: what the attempt has ended with, behind the frames that were given last.
     """
 
-    ids = True
-    whole = True
     error: CerebrumError | None = None
 
     def request(self, path: str, body: bytes) -> tuple[str, bytes]:

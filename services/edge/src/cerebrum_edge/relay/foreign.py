@@ -61,9 +61,6 @@ class ForeignExchange(Exchange):
         no_usage: called when the server turns out to refuse `stream_options`.
     """
 
-    ids = False
-    whole = False
-
     def __init__(self, traits: Traits, no_usage: Callable[[], None] = lambda: None) -> None:
         self._traits = traits
         self._no_usage = no_usage

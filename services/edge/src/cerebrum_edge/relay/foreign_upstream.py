@@ -21,6 +21,8 @@ from cerebrum_kit.errors import CerebrumError
 class ForeignUpstream(Upstream):
     """One server. The edge's own key, that of the inference services, is not shown to it."""
 
+    foreign = True
+
     def __init__(
         self,
         backend: Backend,

@@ -129,8 +129,8 @@ class Pool:
         return {member.name for member in self._having(model)}
 
     def has_foreign(self, model: str) -> bool:
-        """Whether one of them is no service of ours: those are asked for streams alone."""
-        return any(not member.upstream.exchange().whole for member in self._having(model))
+        """Whether one of them is no service of ours."""
+        return any(member.upstream.foreign for member in self._having(model))
 
     def _having(self, model: str) -> list[Member]:
         return [member for member in self.members if any(one.id == model for one in member.models or ())]
@@ -145,7 +145,7 @@ class Pool:
             ModelNotFound: none of them has it any more.
         """
         now = self._clock()
-        having = [member for member in self._having(model) if member.upstream.exchange().ids or not ids]
+        having = [member for member in self._having(model) if not (ids and member.upstream.foreign)]
         if not having:
             raise ModelNotFound(f"The backends no longer have the model {model!r}.", param="model")
         found = choose([member.candidate for member in having], key=key, now=now, tried=tried)

@@ -207,7 +207,7 @@ class Relay:
 
 async def _whole(upstream: Upstream, exchange: Exchange, path: str, body: bytes) -> bytes:
     """A whole JSON answer, streamed where the backend has it in no other form."""
-    if exchange.whole:
+    if not upstream.foreign:
         return await upstream.post(path, body)
     async with upstream.stream(*exchange.request(path, body)) as stream:
         frames, said = Frames(), list[bytes]()

@@ -112,10 +112,15 @@ class Body:
 class Upstream:
     """One backend.
 
+    Attributes:
+        foreign: no service of ours. It is asked for streams alone, and takes nothing up behind token ids.
+
     Args:
         fallback_key: presented when the backend has no key file.
         answered: told of each answer to a completion, with the release that its head names, or None.
     """
+
+    foreign = False
 
     def __init__(
         self,
