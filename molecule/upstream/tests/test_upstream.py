@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from testinfra.backend.base import CommandResult
 
 from nodes import Node
 from support.waiting import eventually
@@ -20,16 +21,18 @@ PROMPT = "def fibonacci(n):"
 LONG = 400
 # Kills the server as soon as an answer of it is well under way.
 KILL = """
-import json, os, signal, subprocess, urllib.request
+import json, os, pathlib, signal, subprocess, time, urllib.request
 show = ["systemctl", "show", "--property=MainPID", "--value", "llama-server.service"]
 process = int(subprocess.check_output(show))
 ask = urllib.request.Request("http://127.0.0.1:8080/slots", headers={"Authorization": "Bearer KEY"})
-while True:
+give_up = time.monotonic() + 60
+pathlib.Path("/run/watching").touch()
+while time.monotonic() < give_up:
     slots = json.load(urllib.request.urlopen(ask))
     if any(one["is_processing"] and one["next_token"][0]["n_decoded"] > 20 for one in slots):
         os.kill(process, signal.SIGKILL)
+        print("killed")
         break
-print("killed")
 """
 
 
@@ -52,18 +55,16 @@ def health(pi: Node) -> dict[str, Any]:
 @contextmanager
 def killed_under_way(gpu: Node) -> Iterator[None]:
     """Something is generated in the block, and the server dies of it."""
-    said: list[str] = []
-
-    def kill() -> None:
-        said.append(gpu.host.check_output("python3 -c %s", KILL.replace("KEY", KEY)))
-
-    killer = threading.Thread(target=kill)
+    done: list[CommandResult] = []
+    gpu.host.check_output("rm -f /run/watching")
+    killer = threading.Thread(target=lambda: done.append(gpu.host.run("python3 -c %s", KILL.replace("KEY", KEY))))
     killer.start()
     try:
+        eventually(lambda: gpu.host.file("/run/watching").exists, "somebody who watches", seconds=30)
         yield
     finally:
-        killer.join(60)
-    assert said == ["killed"]
+        killer.join(90)
+    assert [one.stdout.strip() for one in done] == ["killed"], done
 
 
 def test_only_backend_is_the_server_that_is_not_ours(pi: Node) -> None:
