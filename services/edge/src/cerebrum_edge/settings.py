@@ -22,13 +22,18 @@ _OPEN = Path("open")
 
 
 class Backend(BaseModel):
-    """An inference service; its key stands in a file."""
+    """An inference service; its key stands in a file.
+
+    Attributes:
+        balanced: what answers there is a balancer before several of them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     url: str
     api_key_file: Path | None = None
+    balanced: bool = False
 
     @field_validator("url")
     @classmethod

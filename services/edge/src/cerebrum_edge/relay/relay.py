@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from cerebrum_edge.guard.balance import Nobody
+from cerebrum_edge.guard.balance import Nobody, prefix_of
 from cerebrum_edge.guard.retry import RetryBudget, RetryPolicy
 from cerebrum_edge.metrics import EdgeMetrics
 from cerebrum_edge.relay.answer import Answer
@@ -63,6 +63,7 @@ class Relay:
         tried: set[str] = set()
         again: TryAgain | None = None
         error: CerebrumError | None = None
+        prefix = prefix_of(model, key)
         while True:
             lease = await self._lease(model, key, tried, again, error)
             had, taken, answered = answer.pieces, False, False
@@ -73,7 +74,9 @@ class Relay:
             patience = None if again is None or again.until is None else max(0.1, again.until - self._clock())
             try:
                 with self.pool.using(lease):
-                    async with lease.member.upstream.stream(answer.path, answer.request(), patience=patience) as body:
+                    async with lease.member.upstream.stream(
+                        answer.path, answer.request(), patience=patience, prefix=prefix
+                    ) as body:
                         taken, frames = True, Frames()
                         while not answer.done and (data := await body.read()):
                             if events := answer.feed(_split(frames, data)):
@@ -113,12 +116,13 @@ class Relay:
         tried: set[str] = set()
         again: TryAgain | None = None
         error: CerebrumError | None = None
+        prefix = prefix_of(model, key)
         encoded = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         while True:
             lease = await self._lease(model, key, tried, again, error)
             try:
                 with self.pool.using(lease):
-                    return await lease.member.upstream.post(path, encoded)
+                    return await lease.member.upstream.post(path, encoded, prefix=prefix)
             except CerebrumError as exc:
                 error = exc
             again = self._after(survival, lease, error, tried, taken=patient and was_taken(error))
