@@ -66,7 +66,7 @@ def test_streams_outlive_a_host_that_is_gone_without_a_word_and_it_comes_back(
 
 
 def test_third_host_joins_and_nothing_is_lost(pi: Node, vps1: Node, vps2: Node, vps3: Node) -> None:
-    with Clients(pi.url) as clients:
+    with Clients(pi.url, gentle=True) as clients:
         done = play("site.yml", "-i", str(THREE))
         assert done.returncode == 0, done.stdout[-4000:]
         grow(pi, clients, ("vps1", vps1), ("vps2", vps2), ("vps3", vps3))

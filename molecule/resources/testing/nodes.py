@@ -94,6 +94,11 @@ def vps3() -> Node:
 
 
 @pytest.fixture(scope="session")
+def balancer() -> Node:
+    return node("balancer", "haproxy", 9100)
+
+
+@pytest.fixture(scope="session")
 def outside() -> Node:
     """A host that is no part of Cerebrum."""
     return node("outside", "", 0)

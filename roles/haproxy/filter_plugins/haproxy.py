@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
@@ -75,7 +76,9 @@ def _wrong_servers(where: str, servers: Sequence[Row]) -> list[str]:
             found.append(f"{where} has the name '{name}' twice.")
         seen.add(name)
         if not is_endpoint(address):
-            found.append(f"{where}: {name} has the address '{address}'; write ADDRESS:PORT, for example 100.64.0.2:9000.")
+            found.append(
+                f"{where}: {name} has the address '{address}'; write ADDRESS:PORT, for example 100.64.0.2:9000."
+            )
     return found
 
 
@@ -107,6 +110,23 @@ def drained(said: str) -> str:
     return "\n".join(["1", head, *rows]) + "\n" if rows else "1\n"
 
 
+def to_set(said: str, server: str, stage: str) -> list[str]:
+    """The pools in which the server has another state than `drain` or `ready`, by what `show servers state` says."""
+    wanted = {"drain": True, "ready": False}[stage]
+    return [
+        str(row["be_name"])
+        for row in states(said)
+        if row["srv_name"] == server and bool(int(row["srv_admin_state"]) & _FORCED_DRAIN) != wanted
+    ]
+
+
+def sessions(said: str, server: str) -> int:
+    """Requests that the server has in all pools, by what `show stat` says; -1 where nothing is said."""
+    rows = list(csv.DictReader(said.removeprefix("# ").splitlines()))
+    found = [int(row["scur"]) for row in rows if row["svname"] == server]
+    return sum(found) if found else -1
+
+
 class FilterModule:
     """Ansible finds the filters by this name."""
 
@@ -116,5 +136,7 @@ class FilterModule:
             "haproxy_mark": mark,
             "haproxy_pools_of": pools_of,
             "haproxy_problems": problems,
+            "haproxy_sessions": sessions,
             "haproxy_states": states,
+            "haproxy_to_set": to_set,
         }
