@@ -143,4 +143,4 @@ def work(edge: Node, host: Node, key: str) -> float:
     """Answers that the inference host has begun, asked for with a key of the edge."""
     headers = {"x-api-key": edge.host.file(f"/etc/cerebrum/edge/keys/{key}").content_string}
     text = httpx.get(f"{host.url}/metrics", headers=headers, timeout=30, trust_env=False).text
-    return metric(text, r'cerebrum_inference_http_requests_total\{[^}]*route="/v1/complete[^}]*\}')
+    return metric(text, r'cerebrum_inference_http_requests_total\{[^}]*route="/v1/inference[^}]*\}')
