@@ -58,6 +58,16 @@ def test_request_id_is_in_both_services_logs(system: System) -> None:
         eventually(lambda log=service: '"trace-e2e-1"' in log.log, "the request id in the log")  # type: ignore[misc]
 
 
+def test_the_release_that_answers_is_named_and_counted(system: System) -> None:
+    """During an upgrade two releases answer, and the edge tells how much each of a backend's does."""
+    answer = post(system, "/v1/complete", {"prompt": "x", "max_tokens": 2})
+    assert answer.headers["x-cerebrum-release"] == "development"
+    metrics = httpx.get(f"{system.edge.url}/metrics", trust_env=False).text
+    shares = [line for line in metrics.splitlines() if line.startswith("cerebrum_edge_backend_answers_total{")]
+    assert len(shares) == 1
+    assert 'release="development"' in shares[0]
+
+
 def test_language_decides_when_it_is_given(system: System) -> None:
     answer = post(system, "/v1/complete", {"prompt": "x", "max_tokens": 1, "language": "Rust"}).json()
     assert answer["language"] == "rust"

@@ -40,7 +40,9 @@ def state(*instances: str, serving: str = "", enabled: str = "", **more: Any) ->
 
 
 def plan(host: dict[str, Any], instance: str, *, exchange: str = "auto", needed: int = 0, socket: str = "") -> Any:
-    return releases.plan(host, unit(instance), socket or SOCKET.format(unit(instance)), "unit", "settings", exchange, needed)
+    return releases.plan(
+        host, unit(instance), socket or SOCKET.format(unit(instance)), "unit", "settings", exchange, needed
+    )
 
 
 def test_nothing_is_done_where_it_serves_alone() -> None:
@@ -110,7 +112,13 @@ def test_a_rollback_can_name_its_release() -> None:
 
 
 def test_a_rollback_goes_to_nothing_that_is_not_whole() -> None:
-    for broken in ({"unit_files": {}}, {"settings": {}}, {"releases": []}, {"served": ["half a li", ""]}):
+    lacks: list[dict[str, Any]] = [
+        {"unit_files": {}},
+        {"settings": {}},
+        {"releases": []},
+        {"served": ["half a li", ""]},
+    ]
+    for broken in lacks:
         assert releases.previous(state(OLD, NEW, **broken))["instance"] == "", broken
     assert "nothing to return to" in releases.previous(state(OLD))["problem"]
 

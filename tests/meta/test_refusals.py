@@ -84,7 +84,7 @@ def test_numbers_and_booleans_of_the_command_line_are_text_and_taken_all_the_sam
         "tasks": [
             {
                 "name": "Preflight runs",
-                "ansible.builtin.include_tasks": str(ROOT / f"roles/{role}/tasks/preflight.yml"),
+                "ansible.builtin.include_role": {"name": str(ROOT / f"roles/{role}"), "tasks_from": "preflight"},
                 "vars": values,
             }
             for role, values in text_values().items()

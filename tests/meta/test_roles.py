@@ -44,7 +44,7 @@ def test_specs_run_because_the_role_is_entered_by_its_front_door(role: str) -> N
 
 
 def test_preflight_knows_every_role_that_plays_give_to_hosts() -> None:
-    """And comes before all of them, whichever playbook is run."""
+    """And comes before all of them, whichever playbook is run. Role app has no variables of people's own."""
     text = (ROOT / "playbooks/preflight.yml").read_text(encoding="utf-8")
     for path in [*ROOT.glob("playbooks/*.yml"), ROOT / "site.yml"]:
         plays = load(path)
@@ -54,7 +54,7 @@ def test_preflight_knows_every_role_that_plays_give_to_hosts() -> None:
             task["ansible.builtin.include_role"]["name"] for task in tasks if "ansible.builtin.include_role" in task
         ]
         for role in set(given) - {"preflight"}:
-            assert f"'{role}'" in text or role in {"tailscale", "ssh_tunnel"}, f"{path.name}: {role}"
+            assert f"'{role}'" in text or role in {"tailscale", "ssh_tunnel", "app"}, f"{path.name}: {role}"
         if set(given) - {"preflight", "transport"}:
             assert plays[0].get("ansible.builtin.import_playbook") == "preflight.yml", path.name
 

@@ -12,14 +12,18 @@ from types import ModuleType
 from support.repo import ROOT
 
 
-def start(playbook: Path | str, *words: str, inventory: str, **environment: str) -> subprocess.Popen[str]:
-    """A playbook that runs; a relative path is the repository's. Both streams are in stdout, without colours."""
+def start(
+    playbook: Path | str, *words: str, inventory: str, root: Path = ROOT, **environment: str
+) -> subprocess.Popen[str]:
+    """A playbook that runs; a relative path is the repository's, or another tree's. Both streams are in stdout, without
+    colours.
+    """
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", inventory, str(ROOT / playbook), *words],
-        cwd=ROOT,
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", inventory, str(root / playbook), *words],
+        cwd=root,
         env={
             **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORCE_COLOR": "0",  # molecule asks for them
             **environment,
@@ -30,8 +34,10 @@ def start(playbook: Path | str, *words: str, inventory: str, **environment: str)
     )
 
 
-def play(playbook: Path | str, *words: str, inventory: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    run = start(playbook, *words, inventory=inventory, **environment)
+def play(
+    playbook: Path | str, *words: str, inventory: str, root: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    run = start(playbook, *words, inventory=inventory, root=root, **environment)
     said = run.communicate()[0]
     return subprocess.CompletedProcess(run.args, run.returncode, said)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,17 @@ def balancer() -> Node:
 def outside() -> Node:
     """A host that is no part of Cerebrum."""
     return node("outside", "", 0)
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Writes a line into the output, where figures are found that no test asserts."""
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+
+    def write(line: str) -> None:
+        reporter.write_line(f"\n{line}")
+
+    return write
 
 
 @pytest.fixture(params=["pi", "vps"])

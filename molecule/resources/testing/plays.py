@@ -22,12 +22,15 @@ ABORTED = 86  # callback_plugins/abort_after.py
 CALLBACKS = ROOT / "molecule/resources/callback_plugins"
 
 
-def start(book: str, *words: str, inventory: str = "", **environment: str) -> subprocess.Popen[str]:
-    """A shipped playbook that runs on the scenario's hosts while its test goes on, or on another inventory's."""
-    return playbooks.start(book, *words, inventory=inventory or os.environ["MOLECULE_INVENTORY_FILE"], **environment)
+def start(book: str, *words: str, inventory: str = "", root: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
+    """A shipped playbook that runs while its test goes on, on the scenario's hosts, unless an inventory is given."""
+    inventory = inventory or os.environ["MOLECULE_INVENTORY_FILE"]
+    return playbooks.start(book, *words, inventory=inventory, root=root, **environment)
 
 
-def play(book: str, *words: str, abort_after: str = "", cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+def play(
+    book: str, *words: str, abort_after: str = "", cache: Path | None = None, root: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """A shipped playbook on the scenario's hosts, interrupted after a task or whole; both streams are in stdout."""
     environment = {
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
@@ -36,7 +39,8 @@ def play(book: str, *words: str, abort_after: str = "", cache: Path | None = Non
     }
     if cache:
         environment |= {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cache)}
-    done = playbooks.play(book, *words, inventory=os.environ["MOLECULE_INVENTORY_FILE"], **environment)
+    inventory = os.environ["MOLECULE_INVENTORY_FILE"]
+    done = playbooks.play(book, *words, inventory=inventory, root=root, **environment)
     # The end is what says why; the whole of a verbose run is for those who search it.
     assert done.returncode == ABORTED or not abort_after, done.stdout[-4000:]
     return done

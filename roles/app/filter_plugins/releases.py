@@ -27,7 +27,7 @@ def release_of(instance: str) -> str:
 
 
 def history(served: Iterable[str]) -> list[str]:
-    """Instances in the order in which they took over; lines of another form, a half-written one say, are no evidence."""
+    """Instances in the order in which they took over; a half-written line, say, is no evidence."""
     return [words[1] for words in map(str.split, served) if len(words) == 2]
 
 
@@ -62,7 +62,8 @@ def plan(
     moves = old is not None and listen_streams(old) != listen_streams(socket)
     tight = needed_mib > state["available_mib"]
     return {
-        "written": state["unit_files"].get(unit) == unit_sha and state["settings"].get(f"{instance}.env") == settings_sha,
+        "written": state["unit_files"].get(unit) == unit_sha
+        and state["settings"].get(f"{instance}.env") == settings_sha,
         "serves": running.get(unit) == "active" and old == socket and state["enabled"] == [unit] and not others,
         "others": others,
         "serving": [name for name in others if running.get(name) == "active"],

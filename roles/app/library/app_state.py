@@ -56,7 +56,9 @@ def look(service: str, root: Path, credentials: dict[str, str]) -> dict[str, Any
         ],
         "running": running(name),
         "unit_files": {path.name: digest(path) for path in folder(UNITS) if path.match(f"{name}@?*.service")},
-        "settings": {path.name: digest(path) for path in folder(Path("/etc/cerebrum", service)) if path.suffix == ".env"},
+        "settings": {
+            path.name: digest(path) for path in folder(Path("/etc/cerebrum", service)) if path.suffix == ".env"
+        },
         "enabled": [path.name for path in folder(wanted) if path.match(f"{name}@?*.service")],
         "socket": text(UNITS / f"{name}.socket"),
         "credentials": {key: digest(Path(path)) for key, path in credentials.items()},

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypedDict
 
 from fastapi import FastAPI
@@ -65,7 +66,16 @@ def create_app(
         fallback = settings.api_key.get_secret_value() if settings.api_key else None
         async with new_session(timeouts) as session:
             members = [
-                Member(Upstream(backend, session, timeouts, fallback_key=fallback), candidate)
+                Member(
+                    Upstream(
+                        backend,
+                        session,
+                        timeouts,
+                        fallback_key=fallback,
+                        answered=partial(metrics.backend_answered, backend.name),
+                    ),
+                    candidate,
+                )
                 for backend, candidate in zip(settings.backends, candidates, strict=True)
             ]
             pool = Pool(members, metrics=metrics, clock=clock)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -11,6 +12,8 @@ from prometheus_client.registry import Collector
 from cerebrum_edge.guard.breaker import Breaker
 from cerebrum_kit.metrics import LATENCY_BUCKETS
 
+_RELEASE = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_RELEASES = 8
 STATES = ("closed", "open", "half_open")
 
 
@@ -33,7 +36,7 @@ class BreakerStates(Collector):
 
 
 class EdgeMetrics:
-    def __init__(self, registry: CollectorRegistry, backends: Iterable[str]) -> None:
+    def __init__(self, registry: CollectorRegistry, backends: Collection[str]) -> None:
         self.working = Gauge("cerebrum_edge_inflight", "Completions in work.", registry=registry)
         self.waiting = Gauge("cerebrum_edge_queue_depth", "Completions that wait for a place.", registry=registry)
         self.shed = Counter("cerebrum_edge_shed", "Completions refused, by reason.", ["reason"], registry=registry)
@@ -43,6 +46,13 @@ class EdgeMetrics:
         self.backend_failures = Counter(
             "cerebrum_edge_backend_failures", "Failed requests, by error code.", ["backend", "code"], registry=registry
         )
+        self._answers = Counter(
+            "cerebrum_edge_backend_answers",
+            "Completions that a backend began to answer, well or not, by the release that answered.",
+            ["backend", "release"],
+            registry=registry,
+        )
+        self._releases: dict[str, set[str]] = {backend: set() for backend in backends}
         self.breaker_transitions = Counter(
             "cerebrum_edge_breaker_transitions",
             "Changes of a backend's breaker, by the state that it went to.",
@@ -90,3 +100,14 @@ class EdgeMetrics:
                 self.breaker_transitions.labels(backend, state)
             for code in ("upstream_unavailable", "upstream_error", "upstream_timeout"):
                 self.backend_failures.labels(backend, code)
+
+    def backend_answered(self, backend: str, release: str | None) -> None:
+        """Counts an answer; during an upgrade two releases have their shares. A backend has few of them in the edge's
+        life, and one that names a new one each time fills no memory.
+        """
+        seen = self._releases[backend]
+        name = release if release and _RELEASE.fullmatch(release) else "unknown"
+        if name not in seen and len(seen) >= _RELEASES:
+            name = "other"
+        seen.add(name)
+        self._answers.labels(backend, name).inc()

@@ -62,7 +62,7 @@ def build_app(options: AppOptions) -> FastAPI:
         docs_url=None,  # the interactive pages load their code from another machine
         redoc_url=None,
         middleware=[
-            Middleware(RequestIdMiddleware),
+            Middleware(RequestIdMiddleware, release=options.release),
             Middleware(ObserveMiddleware, metrics=HttpMetrics(options.service, options.registry)),
             Middleware(ErrorMiddleware),
             Middleware(HostMiddleware, allowed_hosts=options.allowed_hosts),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +105,7 @@ class Upstream:
 
     Args:
         fallback_key: presented when the backend has no key file.
+        answered: told of each answer to a completion, with the release that its head names, or None.
     """
 
     def __init__(
@@ -114,11 +115,13 @@ class Upstream:
         timeouts: Timeouts,
         *,
         fallback_key: str | None = None,
+        answered: Callable[[str | None], None] = lambda _release: None,
     ) -> None:
         self.backend = backend
         self._session = session
         self._timeouts = timeouts
         self._fallback_key = fallback_key
+        self._answered = answered
         self._key = None if backend.api_key_file is None else PlainKey(credential(backend.api_key_file))
 
     async def models(self) -> tuple[ModelInfo, ...]:
@@ -211,12 +214,14 @@ class Upstream:
         if prefix and self.backend.balanced:
             headers["x-cerebrum-prefix"] = prefix
         try:
-            return await self._session.post(url, data=body, headers=headers)
+            response = await self._session.post(url, data=body, headers=headers)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             await asyncio.sleep(0)  # others that were closed are found to be so
-            return await self._session.post(url, data=body, headers=headers)
+            response = await self._session.post(url, data=body, headers=headers)
+        self._answered(response.headers.get("x-cerebrum-release"))
+        return response
 
     @staticmethod
     async def _error(response: aiohttp.ClientResponse) -> CerebrumError:

@@ -20,10 +20,13 @@ log = get_logger(__name__)
 
 
 class RequestIdMiddleware:
-    """Accepts or makes `X-Request-ID`, binds it for logs and upstream calls, and echoes it."""
+    """Accepts or makes `X-Request-ID`, binds it for logs and upstream calls, and echoes it; says which release answers,
+    since two of them serve behind one socket during an upgrade.
+    """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, release: str) -> None:
         self.app = app
+        self._release = (b"x-cerebrum-release", release.encode("ascii", "replace"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,7 +38,11 @@ class RequestIdMiddleware:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier.encode())]
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"x-request-id", identifier.encode()),
+                    self._release,
+                ]
             await send(message)
 
         try:

@@ -1,0 +1,116 @@
+"""What people do while a system is upgraded: long streams, and requests at a steady rate. Every failure is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
+
+import httpx
+
+from nodes import Node
+from support.waiting import eventually
+
+RATE = 20  # requests a second
+MOST = 20 * 60 * RATE  # whatever a test forgets, the load ends
+_SHARE = re.compile(r'cerebrum_edge_backend_answers_total\{backend="[^"]*",release="([^"]*)"\} (\S+)')
+_OWN = re.compile(r'cerebrum_edge_build_info\{release="([^"]*)"')
+_REQUESTS = re.compile(r"cerebrum_edge_http_requests_total\{[^}]*\} (\S+)")
+
+
+class Traffic:
+    """Two streams of `tokens` tokens each, again and again, and RATE one-token completions a second, through the edge.
+
+    Attributes:
+        failures: what clients saw that was no whole answer.
+        streams: the last events of streams that ended well.
+        answers: one-token completions, by the release of the edge that answered.
+        metrics: what /metrics said of the edge's own releases (`edge`) and of its backends' (`backend`): requests by
+            release.
+    """
+
+    def __init__(self, edge: Node, *, tokens: int = 1500) -> None:
+        self._url = edge.url
+        self._tokens = tokens
+        self._over = threading.Event()
+        self._sent = 0
+        self.failures: list[str] = []
+        self.streams: list[dict[str, Any]] = []
+        self.answers: Counter[str] = Counter()
+        self.metrics: dict[str, dict[str, float]] = {"edge": {}, "backend": {}}
+        self.slowest = 0.0
+
+    def __enter__(self) -> Self:
+        work = [self._keep_streaming, self._keep_streaming, self._keep_asking, self._keep_looking]
+        self._threads = [threading.Thread(target=one) for one in work]
+        for thread in self._threads:
+            thread.start()
+        self.more()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(300)
+
+    def more(self) -> None:
+        """Waits until a second's worth of requests was answered once more; anything that failed ends the test."""
+        before = self.answers.total()
+        eventually(lambda: bool(self.failures) or self.answers.total() >= before + RATE, "answers", seconds=60)
+        assert not self.failures, f"{len(self.failures)} failed, the first: {self.failures[0]}"
+
+    def _keep_streaming(self) -> None:
+        while not self._over.is_set():
+            self._kept(self._stream)
+
+    def _keep_asking(self) -> None:
+        due = time.monotonic()
+        with ThreadPoolExecutor(32) as clients:
+            while not self._over.wait(max(0.0, due - time.monotonic())) and self._sent < MOST:
+                clients.submit(self._kept, self._ask)
+                self._sent += 1
+                due += 1 / RATE
+
+    def _keep_looking(self) -> None:
+        while not self._over.wait(0.25):
+            self._kept(self._look)
+
+    def _kept(self, work: Any) -> None:
+        try:
+            work()
+        except Exception as exc:  # noqa: BLE001 (whatever a client sees is a failure to be told)
+            self.failures.append(f"{work.__name__}: {exc!r}")
+
+    def _stream(self) -> None:
+        body = {"prompt": "!", "model": "slow", "max_tokens": self._tokens, "temperature": 0}
+        with httpx.stream("POST", f"{self._url}/v1/complete/stream", json=body, timeout=60, trust_env=False) as answer:
+            assert answer.status_code == 200, answer.read()
+            events = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
+        *tokens, last = events
+        assert last.get("done"), "a stream was cut"
+        assert "error" not in last, last
+        assert last["total_tokens"] == self._tokens, last
+        # Every token of this model is the same character: one that was lost or came twice shows.
+        assert "".join(event["token"] for event in tokens) == "!" * self._tokens
+        self.streams.append(last)
+
+    def _ask(self) -> None:
+        began = time.monotonic()
+        body = {"prompt": "def greet(name):", "model": "cerebrum-tiny", "max_tokens": 1}
+        answer = httpx.post(f"{self._url}/v1/complete", json=body, timeout=60, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        self.answers[answer.headers["x-cerebrum-release"]] += 1
+        self.slowest = max(self.slowest, time.monotonic() - began)
+
+    def _look(self) -> None:
+        text = httpx.get(f"{self._url}/metrics", timeout=60, trust_env=False).text
+        own = _OWN.search(text)
+        assert own, "the edge does not name its release"
+        requests = sum(float(value) for value in _REQUESTS.findall(text))
+        self.metrics["edge"][own[1]] = max(requests, self.metrics["edge"].get(own[1], 0))
+        for release, value in _SHARE.findall(text):
+            self.metrics["backend"][release] = max(float(value), self.metrics["backend"].get(release, 0))

@@ -1,0 +1,66 @@
+"""Other versions of this repository to deploy from: the release before, and releases that are bad in some way."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.repo import ROOT, tracked
+
+SERVICES = ("edge", "inference", "kit")
+
+
+@dataclass(frozen=True)
+class Tree:
+    root: Path
+    label: str
+
+    def patch(self, path: str, old: str, new: str) -> None:
+        """Replaces `old`, which stands there once, so that a test never goes on with a tree that is as good as ours."""
+        file = self.root / path
+        text = file.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path} has {old!r} {text.count(old)} times"
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def version(self, version: str) -> None:
+        for service in SERVICES:
+            file = self.root / f"services/{service}/pyproject.toml"
+            text, count = re.subn(r'(?m)^version = ".*"$', f'version = "{version}"', file.read_text(encoding="utf-8"))
+            assert count == 1, file
+            file.write_text(text, encoding="utf-8")
+
+
+def copy(folder: Path, label: str) -> Tree:
+    """This working tree, without what git does not track."""
+    for path in tracked():
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return Tree(folder, label)
+
+
+def previous(folder: Path) -> Tree:
+    """The last tagged release before this commit. A checkout without tags has none: then it is this tree under an older
+    version, which is an upgrade as well, though not between two states of the roles.
+    """
+    described = git("describe", "--tags", "--abbrev=0", "--match", "v[0-9]*", "HEAD^")
+    if described.returncode == 0:
+        tag = described.stdout.decode().strip()
+        archive = git("archive", "--format=tar", tag)
+        assert archive.returncode == 0, archive.stderr
+        folder.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+            tar.extractall(folder, filter="data")
+        return Tree(folder, tag)
+    tree = copy(folder, "this tree as 0.0.1, for the checkout has no tag")
+    tree.version("0.0.1")
+    return tree
+
+
+def git(*words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, check=False)
