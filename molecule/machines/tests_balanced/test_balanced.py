@@ -102,15 +102,17 @@ def test_balancer_is_in_a_sandbox_and_lets_only_edges_in(pi: Node, balancer: Nod
 
 
 def test_what_begins_alike_goes_to_one_host_which_has_computed_it(pi: Node, balancer: Node) -> None:
+    # More than the edge looks at, which is the first 1000 characters.
     beginning = "".join(f"def add_{number}(a, b):\n    return a + b + {number}\n\n\n" for number in range(24))
     before, cached = sent(balancer), []
     for number in range(6):
-        body = {"prompt": f"{beginning}def last_{number}(", "max_tokens": 4, "temperature": 0, "condense": "off"}
-        cached.append(stream(pi.url, body).last["cached_tokens"])
+        body = {"prompt": f"{beginning}def last_{number}(", "max_tokens": 4, "temperature": 0}
+        answer = httpx.post(f"{pi.url}/v1/completions", json=body, timeout=60, trust_env=False).json()
+        cached.append(answer["usage"]["prompt_tokens_details"]["cached_tokens"])
     now = sent(balancer)
     # Edges ask for the models now and then, which goes anywhere.
     assert max(now[host] - before[host] for host in HOSTS) >= 6, (before, now)
-    assert cached[0] == 0
+    assert cached[0] < 50
     assert min(cached[1:]) > 100, cached
 
 
