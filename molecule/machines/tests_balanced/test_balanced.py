@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import subprocess
+import uuid
 from pathlib import Path
 
 import httpx
@@ -103,7 +104,7 @@ def test_balancer_is_in_a_sandbox_and_lets_only_edges_in(pi: Node, balancer: Nod
 
 def test_what_begins_alike_goes_to_one_host_which_has_computed_it(pi: Node, balancer: Node) -> None:
     # More than the edge looks at, which is the first 1000 characters.
-    beginning = "def add(a, b):\n    return a + b\n\n\n" * 30
+    beginning = f"# {uuid.uuid4()}\n" + "def add(a, b):\n    return a + b\n\n\n" * 30
     before, cached = sent(balancer), []
     for number in range(6):
         body = {"prompt": f"{beginning}def last_{number}(", "max_tokens": 4, "temperature": 0}
