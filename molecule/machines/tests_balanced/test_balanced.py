@@ -190,6 +190,20 @@ def test_wrong_configuration_changes_nothing(pi: Node, balancer: Node, extra: st
     assert done.stdout.count("changed=0") == 5, done.stdout[-1000:]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("cerebrum_transport=ssh_tunnel", "tunnels begin on edges"),
+        ("haproxy_address=127.0.0.1", "pi reaches none of the balancers (balancer)"),
+    ],
+)
+def test_balancer_where_nobody_reaches_it_is_refused(wrong: str, words: str) -> None:
+    done = deploy("site.yml", "-e", wrong)
+    assert done.returncode != 0, done.stdout[-1000:]
+    assert words in " ".join(done.stdout.split())
+    assert done.stdout.count("changed=0") == 5, "nothing was touched"
+
+
 def test_keys_of_the_pool_are_rotated_and_nothing_is_lost(pi: Node, vps1: Node, vps2: Node, vps3: Node) -> None:
     old = pi.host.file(KEY).content
     with Clients(pi.url, gentle=True) as clients:
