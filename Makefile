@@ -10,7 +10,7 @@ CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-all test-unit test-roles lint bench-edge bench-inference bench-condense dev docs lock train
+.PHONY: help venv up down status test test-all test-unit test-roles lint new-inventory bench-edge bench-inference bench-condense dev docs lock train bench-deploy
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,14 @@ down: venv ## remove the hosts that `make up` made, and all that belongs to them
 
 status: venv ## what the lab's edge says of itself and its backend
 	@scripts/status.sh
+
+# Words of the command line alone: some systems have a NAME in everybody's environment.
+said = $(if $(findstring command line,$(origin $(1))),$($(1)))
+
+new-inventory: venv ## an inventory of your own, asked for or given: NAME=home EDGE=pi@ADDRESS INFERENCE=root@ADDRESS TRANSPORT= MODELS= ARGS=--help
+	@.venv/bin/python -m scripts.inventory $(if $(call said,NAME),"$(call said,NAME)") $(if $(call said,EDGE),--edge "$(call said,EDGE)") \
+		$(if $(call said,INFERENCE),--inference "$(call said,INFERENCE)") $(if $(call said,TRANSPORT),--transport "$(call said,TRANSPORT)") \
+		$(if $(call said,MODELS),--models "$(call said,MODELS)") $(call said,ARGS)
 
 dev: venv ## both services as plain processes with the shipped model, no root; ends with Ctrl-C
 	@scripts/dev.sh
@@ -55,8 +63,13 @@ bench-condense: venv ## what condensation keeps of real commits' lines: DATA=com
 	@test -n "$(DATA)" || { echo "cerebrum: DATA=file is missing: one commit a line, see docs/condensation.md" >&2; exit 1; }
 	@.venv/bin/python -m benchmarks.bench_condense "$(DATA)" $(ARGS)
 
-docs: venv ## write the roles' READMEs from their argument_specs
+bench-deploy: venv ## from fresh hosts to the first token, a second run, `make up` again (root): ARGS="--rounds 3"
+	@.venv/bin/python benchmarks/bench_deploy.py $(ARGS)
+
+docs: venv ## write the roles' READMEs and docs/variables.md from the argument_specs, and inventories/example
 	@.venv/bin/python scripts/role_readmes.py
+	@.venv/bin/python -m scripts.variables_page
+	@.venv/bin/python -m scripts.inventory.example
 
 lock: ## resolve locks/*.txt again
 	@scripts/lock.sh $(if $(UPGRADE),--upgrade)

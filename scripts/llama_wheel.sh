@@ -5,7 +5,8 @@
 # The wheel is compiled with -march=native, so its folder is named by the archive's hash, by the CPU's flags and by how it
 # is compiled: a machine with another CPU, or a VPS that was moved to one, builds its own instead of dying with an
 # illegal instruction. LLAMA_BUILD=portable compiles for every x86-64-v3 CPU (2013 and later) instead, for machines
-# that are moved about or too small to compile. The same script runs on the controller and on the inference host.
+# that are moved about or too small to compile. LLAMA_ACCELERATOR=vulkan or cuda compiles for a GPU as well; such a wheel
+# has a folder of its own. With COMMAND_ONLY=1: prints what cmake is told, and builds nothing. The same script runs on the controller and on the inference host.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$1
@@ -29,13 +30,34 @@ case $build-$machine in
 esac
 # Debian 12's gcc 12 drops the stores that fill AMX's tile configuration, and the first matrix product then ends the
 # process with SIGSEGV, on every Xeon since Sapphire Rapids. AVX-512 does the work instead.
-no_amx="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
-[ "$machine" != x86_64 ] || flags="$flags '-DCMAKE_C_FLAGS=$no_amx' '-DCMAKE_CXX_FLAGS=$no_amx'"
-target=$root/llama-$archive-$cpu-$(echo "$flags" | sha256sum | cut -c1-6)
+cc="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+[ "$machine" = x86_64 ] || cc=""
+accelerator=${LLAMA_ACCELERATOR:-none}
+gpu="" with="" stamp=""
+case $accelerator in
+    none) ;;
+    vulkan)
+        gpu=-vulkan flags="$flags -DGGML_VULKAN=ON"
+        # Debian 12's Vulkan headers lack a type that llama.cpp names. Where this file is must not change the folder's name.
+        with=" -include \"$here/vulkan_compat.hpp\"" stamp=" $(sha256sum <"$here/vulkan_compat.hpp")" ;;
+    cuda)
+        gpu=-cuda flags="$flags -DGGML_CUDA=ON"
+        PATH=$PATH:/usr/local/cuda/bin ;;
+    *) echo "cerebrum: LLAMA_ACCELERATOR=$accelerator: allowed are none, vulkan and cuda" >&2; exit 2 ;;
+esac
+named="$flags${cc:+ '-DCMAKE_C_FLAGS=$cc' '-DCMAKE_CXX_FLAGS=$cc'}$stamp"
+target=$root/llama-$archive-$cpu$gpu-$(echo "$named" | sha256sum | cut -c1-6)
 if [ -n "${WHERE_ONLY:-}" ]; then echo "$target"; exit 0; fi
+flags="$flags${cc:+ '-DCMAKE_C_FLAGS=$cc'}"
+[ -z "$cc$with" ] || flags="$flags '-DCMAKE_CXX_FLAGS=$cc$with'"
+if [ -n "${COMMAND_ONLY:-}" ]; then printf '%s\n' "$flags"; exit 0; fi
 set -- "$target"/llama_cpp_python-*.whl
 if [ -e "$1" ]; then echo "$1"; exit 0; fi
 
+if [ "$accelerator" = cuda ] && ! command -v nvcc >/dev/null; then
+    echo "cerebrum: LLAMA_ACCELERATOR=cuda needs nvcc, NVIDIA's compiler: install the CUDA toolkit (docs/gpu.md)" >&2
+    exit 1
+fi
 mkdir -p "$root"
 work=$(mktemp -d "$root/.building.XXXXXX")
 trap 'rm -rf "$work"' EXIT INT TERM

@@ -5,6 +5,7 @@ usage: role_readmes.py [--check]     with --check: writes nothing, exit code 1 w
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,7 @@ ROLES = Path(__file__).resolve().parent.parent / "roles"
 
 def plain(text: str) -> str:
     """Ansible's markup as Markdown."""
-    out, rest = "", text
-    while "C(" in rest:
-        before, _, tail = rest.partition("C(")
-        inside, _, rest = tail.partition(")")
-        out += f"{before}`{inside}`"
-    return " ".join((out + rest).split())
+    return " ".join(re.sub(r"\b[CO]\(([^)]*)\)", r"`\1`", text).split())
 
 
 def default(option: dict[str, Any]) -> str:

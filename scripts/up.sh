@@ -14,7 +14,7 @@ printf '\n$ cerebrum ask %s\n%s' "'$prompt'" "$prompt"
 .venv/bin/cerebrum ask --url "$url" --max-tokens 48 --seed 7 --temperature 0.7 "$prompt"
 echo
 .venv/bin/cerebrum status --url "$url"
-lab=$(.venv/bin/ansible -i inventories/lab pi -m ansible.builtin.debug -a 'var=lab.key' | grep -o '/.*/key')
+lab=$(.venv/bin/ansible -i inventories/lab pi -m ansible.builtin.debug -a 'var=lab_folder' | grep -o '/var/[^"]*')
 cat <<END
 
 The words above are a 5-million-parameter demonstration model's: it shows that the pipeline works and writes no useful code.
@@ -22,7 +22,7 @@ The words above are a 5-million-parameter demonstration model's: it shows that t
   edge        $url          try: curl -N $url/v1/complete/stream -H 'content-type: application/json' -d '{"prompt": "import "}'
   metrics     $url/metrics
   terminal    CEREBRUM_URL=$url .venv/bin/cerebrum ask 'class Stack:'
-  the hosts   ssh -F ${lab%/key}/ssh_config pi     (or vps)
+  the hosts   ssh -F $lab/ssh_config pi     (or vps)
   remove      make down
 
 make up took $(( $(date +%s) - began )) s.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,10 +43,10 @@ class World:
         for host in order:
             yield from self._host(host, rotate)
         for edge in self.held:
-            yield lambda edge=edge: self.running[edge].add(self.held[edge])
-            yield lambda edge=edge: self.running.update({edge: {self.held[edge]}})
+            yield partial(self._start, edge)
+            yield partial(self._stop_others, edge)
         for host in order:
-            yield lambda host=host: self._settle(host)
+            yield partial(self._settle, host)
 
     def _host(self, host: str, rotate: bool) -> Iterator[Step]:
         others = [self.texts.get(other, "") for other in self.hosts if other != host]
@@ -53,14 +54,14 @@ class World:
         plan = role.plan(self.texts.get(host, ""), self.held, self.waiting, rotate, "", "", others, maker)
         for edge, row in plan.items():
             if row["makes"]:
-                yield lambda edge=edge: self._make(edge)
+                yield partial(self._make, edge)
         adopted = {edge: row["adopts"] for edge, row in plan.items()}
-        yield lambda: self._admit(host, adopted)
+        yield partial(self._admit, host, adopted)
         if not maker:
             for other in [other for other in self.hosts if other != host and other in self.texts]:
-                yield lambda other=other: self._admit(other, {})
+                yield partial(self._admit, other, {})
             for edge in self.held:
-                yield lambda edge=edge: self._take_place(edge)
+                yield partial(self._take_place, edge)
 
     def _make(self, edge: str) -> None:
         self.made += 1
@@ -72,6 +73,12 @@ class World:
 
     def _take_place(self, edge: str) -> None:
         self.held[edge], self.waiting[edge] = self.waiting[edge] or self.held[edge], ""
+
+    def _start(self, edge: str) -> None:
+        self.running[edge].add(self.held[edge])
+
+    def _stop_others(self, edge: str) -> None:
+        self.running[edge] = {self.held[edge]}
 
     def _settle(self, host: str) -> None:
         running = {edge: sorted(used - {""}) for edge, used in self.running.items()}

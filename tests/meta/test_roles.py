@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,19 @@ def test_main_only_routes(role: str) -> None:
     if role == "service_user":
         return  # one stage of three tasks
     for task in load(f"roles/{role}/tasks/main.yml"):
-        assert set(task) <= {"name", "when", "ansible.builtin.include_tasks"}, task["name"]
+        assert set(task) <= {"name", "when", "ansible.builtin.include_tasks", "ansible.builtin.import_tasks"}, task["name"]
+        # An import costs no task of its own, but would evaluate a condition for each task in it.
+        assert ("ansible.builtin.include_tasks" in task) == ("when" in task) or role in {"app", "lab_host"}, task["name"]
+
+
+def test_a_role_checks_itself_unless_it_was_checked_in_this_run() -> None:
+    """What playbooks/preflight.yml has asked is not asked again, and a role that is used alone asks by itself."""
+    for path in ROOT.glob("roles/*/tasks/preflight.yml"):
+        role = path.parents[1].name
+        first = load(f"roles/{role}/tasks/main.yml")[0]
+        assert first["ansible.builtin.include_tasks"] == "preflight.yml", role
+        allowed = [f"'{role}' not in preflight_passed | default([])"]
+        assert first.get("when") in ([None] if role in {"app", "lab_host"} else allowed), role
 
 
 def test_readmes_are_what_the_specs_say() -> None:
@@ -74,7 +87,7 @@ def test_readmes_are_what_the_specs_say() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def render_unit(service: str, denied: list[str]) -> str:
+def render_unit(service: str, denied: list[str], devices: Sequence[str] = ()) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701 (a unit file, no HTML)
     template = environment.from_string((ROOT / "roles/app/templates/instance.service.j2").read_text(encoding="utf-8"))
     return template.render(
@@ -82,6 +95,7 @@ def render_unit(service: str, denied: list[str]) -> str:
         app_user=f"cerebrum-{service}",
         app_credentials={"vps": "/etc/cerebrum/edge/keys/vps"} if service == "edge" else {},
         app_syscalls_denied=denied,
+        app_devices=devices,
         app_memory_max="infinity",
         app_start_timeout=120,
         app_drain_seconds=25,
@@ -126,9 +140,24 @@ def test_exposure_of_the_tunnel_s_unit_is_at_most_1_2() -> None:
     assert_exposure(ROOT / "roles/ssh_tunnel/files/cerebrum-tunnel@.service")
 
 
-def assert_exposure(unit: Path) -> None:
+@pytest.mark.parametrize("kind", ["vulkan", "cuda"])
+def test_unit_with_a_gpu_sees_its_devices_and_no_others(kind: str, tmp_path: Path) -> None:
+    devices = load("roles/inference/vars/main.yml")["inference__devices"]
+    assert devices["none"] == []
+    unit = tmp_path / "cerebrum-inference@test.service"
+    unit.write_text(render_unit("inference", ["@privileged"], devices[kind]), encoding="utf-8")
+    lines = unit.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("DeviceAllow=")] == [
+        f"DeviceAllow={one} rw" for one in devices[kind]
+    ]
+    assert {"DevicePolicy=closed", "PrivateDevices=no"} <= set(lines)
+    assert "PrivateDevices=yes" not in lines
+    assert_exposure(unit, at_most=14)  # 0.2 more, for the devices: docs/gpu.md says so
+
+
+def assert_exposure(unit: Path, *, at_most: int = 12) -> None:
     done = subprocess.run(
-        ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=12", str(unit)],
+        ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={at_most}", str(unit)],
         capture_output=True,
         text=True,
         check=False,
@@ -153,7 +182,7 @@ def test_example_inventory_marks_what_a_person_must_set() -> None:
     for line in hosts.splitlines():
         if re.match(r"\s+(ansible_host|ansible_user|inference_address):", line):
             assert "# SET" in line, line
-    every = (ROOT / "inventories/example/group_vars/all.yml").read_text(encoding="utf-8")
+    every = (ROOT / "inventories/example/group_vars/all/vars.yml").read_text(encoding="utf-8")
     assert re.search(r"^cerebrum_transport: \w+ +# SET", every, re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""`cerebrum` in a terminal of its own."""
+"""Programs in a terminal of their own."""
 
 from __future__ import annotations
 
@@ -77,18 +77,29 @@ def cerebrum_terminal(
         size: lines and columns.
         into: where standard output goes instead of to the terminal.
     """
+    command = ["/bin/sh", "-c", f'exec "$0" "$@"{f" >{into}" if into else ""}', console_script("cerebrum"), *words]
+    environment = {"CEREBRUM_URL": url, **environment}
+    with terminal(*command, home=home, folder=home, size=size, **environment) as found:
+        found.plain = found.plain or into is not None
+        yield found
+
+
+@contextlib.contextmanager
+def terminal(
+    *command: str, home: Path, folder: Path, size: tuple[int, int] = (30, 100), **environment: str
+) -> Iterator[Terminal]:
+    """Starts a program; it is killed at the end if it has not ended."""
     child = pexpect.spawn(
-        "/bin/sh",
-        ["-c", f'exec "$0" "$@"{f" >{into}" if into else ""}', console_script("cerebrum"), *words],
+        command[0],
+        list(command[1:]),
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
-            "CEREBRUM_URL": url,
             **environment,
         },
-        cwd=str(home),
+        cwd=str(folder),
         dimensions=size,
         encoding="utf-8",
         codec_errors="replace",
@@ -96,7 +107,7 @@ def cerebrum_terminal(
     )
     child.delaybeforesend = None
     try:
-        yield Terminal(child, plain=environment.get("TERM") == "dumb" or into is not None)
+        yield Terminal(child, plain=environment.get("TERM") == "dumb")
     finally:
         if child.isalive():
             child.kill(signal.SIGKILL)

@@ -36,6 +36,9 @@ class Traffic:
     def __init__(self, edge: Node, *, tokens: int = 1500) -> None:
         self._url = edge.url
         self._tokens = tokens
+        # One for all, since making one costs as much as an answer; a new connection each time, to be accepted anew.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(timeout=60, trust_env=False, limits=limits)
         self._over = threading.Event()
         self._sent = 0
         self.failures: list[str] = []
@@ -56,6 +59,7 @@ class Traffic:
         self._over.set()
         for thread in self._threads:
             thread.join(300)
+        self._client.close()
 
     def more(self) -> None:
         """Waits until a second's worth of requests was answered once more; anything that failed ends the test."""
@@ -74,6 +78,7 @@ class Traffic:
                 clients.submit(self._kept, self._ask)
                 self._sent += 1
                 due += 1 / RATE
+            clients.shutdown(cancel_futures=True)  # those that a slow machine has not begun yet
 
     def _keep_looking(self) -> None:
         while not self._over.wait(0.25):
@@ -87,7 +92,7 @@ class Traffic:
 
     def _stream(self) -> None:
         body = {"prompt": "!", "model": "slow", "max_tokens": self._tokens, "temperature": 0}
-        with httpx.stream("POST", f"{self._url}/v1/complete/stream", json=body, timeout=60, trust_env=False) as answer:
+        with self._client.stream("POST", f"{self._url}/v1/complete/stream", json=body) as answer:
             assert answer.status_code == 200, answer.read()
             events = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
         *tokens, last = events
@@ -101,13 +106,13 @@ class Traffic:
     def _ask(self) -> None:
         began = time.monotonic()
         body = {"prompt": "def greet(name):", "model": "cerebrum-tiny", "max_tokens": 1}
-        answer = httpx.post(f"{self._url}/v1/complete", json=body, timeout=60, trust_env=False)
+        answer = self._client.post(f"{self._url}/v1/complete", json=body)
         assert answer.status_code == 200, answer.text
         self.answers[answer.headers["x-cerebrum-release"]] += 1
         self.slowest = max(self.slowest, time.monotonic() - began)
 
     def _look(self) -> None:
-        text = httpx.get(f"{self._url}/metrics", timeout=60, trust_env=False).text
+        text = self._client.get(f"{self._url}/metrics").text
         own = _OWN.search(text)
         assert own, "the edge does not name its release"
         requests = sum(float(value) for value in _REQUESTS.findall(text))

@@ -118,6 +118,7 @@ def make_engine(
             idle_tokens=settings.prefix_idle_tokens,
             speculate=settings.speculation == "on",
             flash_attention=flash_attention(settings, row),
+            gpu_layers=settings.gpu_layers,
         )
         stat = path.stat()
         key = row.sha256 or f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"

@@ -57,7 +57,7 @@ class LlamaModel:
         self.row = row
         # llama.cpp rounds a context up; what is promised is what the manifest and the settings say.
         self.context = options.context
-        self.model = Model(path, progress=progress)
+        self.model = Model(path, gpu_layers=options.gpu_layers, progress=progress)
         try:
             template = self.model.metadata("tokenizer.chat_template")
             bos, eos = self.model.special_text(self.model.bos), self.model.special_text(self.model.eos)

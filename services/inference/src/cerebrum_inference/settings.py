@@ -61,6 +61,8 @@ class InferenceSettings(ServiceSettings):
     coalesce_ms: float = Field(20.0, ge=0, le=1000)
     # llama.cpp's flash attention; `auto` uses it for models of 128 MiB and more. See docs/performance.md.
     flash_attention: Literal["auto", "on", "off"] = "auto"
+    # Layers of a model that a GPU computes, where llama.cpp was compiled for one; -1 for all.
+    gpu_layers: int = Field(-1, ge=-1, le=10_000)
     # Guesses the next tokens from the text so far, where that pays.
     speculation: Literal["on", "off"] = "on"
     # Minutes without use after which a model leaves the memory; -1 keeps it.

@@ -16,6 +16,7 @@ class WorkerOptions:
         coalesce_seconds: pieces of a stream that follow each other faster are sent as one.
         idle_tokens: tokens of finished generations that stay in the cells.
         speculate: whether drafts are tried at all.
+        gpu_layers: of the model, those that a GPU computes if there is one; -1 for all.
     """
 
     slots: int
@@ -26,4 +27,5 @@ class WorkerOptions:
     idle_tokens: int = 4096
     speculate: bool = True
     flash_attention: bool | None = None
+    gpu_layers: int = -1
     scratch: int = 0

@@ -16,12 +16,15 @@ _MAX_ANSWER = 1 << 20
 _KEPT_ERRORS = 1 << 14  # of stderr, the end
 _CHUNK = 1 << 16
 # Nothing of the service's own environment, which may name secrets. A failed assertion in llama.cpp must not begin to
-# look for a debugger, and the numeric libraries must not begin threads.
+# look for a debugger, the numeric libraries must not begin threads, and a GPU, whose driver cannot be confined with the
+# child, must not be seen.
 _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "GGML_NO_BACKTRACE": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+    "GGML_VK_VISIBLE_DEVICES": "",
 }
 # -I: neither the environment nor the working directory decides what is imported.
 CHILD = (sys.executable, "-I", "-B", "-m", "cerebrum_inference.gguf.child")

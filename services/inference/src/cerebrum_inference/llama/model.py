@@ -18,16 +18,18 @@ class Model:
     """Weights and vocabulary of one file.
 
     Args:
+        gpu_layers: how many layers a GPU gets, where llama.cpp was compiled for one; -1 for all.
         progress: called with 0..1 while the file is read.
 
     Raises:
         LlamaError: llama.cpp does not load the file.
     """
 
-    def __init__(self, path: str, *, progress: Callable[[float], None] | None = None) -> None:
+    def __init__(self, path: str, *, gpu_layers: int = -1, progress: Callable[[float], None] | None = None) -> None:
         init_backend()
         params = api.llama_model_default_params()
         params.load_mode = _LOAD_WITHOUT_MMAP
+        params.n_gpu_layers = gpu_layers
 
         def report(value: float, _data: object) -> bool:
             if progress is not None:

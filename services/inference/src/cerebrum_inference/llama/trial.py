@@ -108,6 +108,7 @@ def _loaded(path: str, *, mapped: bool) -> Iterator[Any]:
     params = api.llama_model_default_params()
     params.load_mode = _MMAP if mapped else _NO_MMAP
     params.use_extra_bufts = not mapped
+    params.n_gpu_layers = 0  # what is tried is the file; a GPU's driver cannot be confined with it
     model = api.llama_model_load_from_file(path.encode(), params)
     if not model:
         raise TrialError(_refusal("llama.cpp does not load the file"))

@@ -1,0 +1,61 @@
+"""Back to what served before, and an exchange on a host whose memory holds one instance: neither drops anything."""
+
+from __future__ import annotations
+
+import pytest
+from traffic import Traffic
+
+from nodes import Node
+from plays import play
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_rollback_wants_a_service(pi: Node) -> None:
+    before = pi.instance()
+    done = play("playbooks/rollback.yml")
+    assert done.returncode == 2
+    assert "say -e rollback_service=edge" in words(done.stdout)
+    assert pi.instance() == before
+
+
+def test_rollback_under_load_and_forward_again(pi: Node) -> None:
+    present = pi.instance()
+    served = [line.split()[1] for line in pi.host.check_output("cat /opt/cerebrum/edge/served").splitlines()]
+    assert f"cerebrum-edge@{served[-1]}.service" == present
+    with Traffic(pi) as traffic:
+        back = play("playbooks/rollback.yml", "-e", "rollback_service=edge")
+        assert back.returncode == 0, back.stdout[-4000:]
+        former = pi.instance()
+        assert former == f"cerebrum-edge@{served[-2]}.service"
+        traffic.more()
+        forward = play("playbooks/rollback.yml", "-e", "rollback_service=edge")
+        assert forward.returncode == 0, forward.stdout[-4000:]
+        traffic.more()
+    assert pi.instance() == present
+    assert traffic.failures == []
+    assert f"{served[-1]} -> {served[-2]}" in words(back.stdout)
+
+
+def test_release_that_is_not_there_is_refused(pi: Node) -> None:
+    before = pi.instance()
+    done = play("playbooks/rollback.yml", "-e", "rollback_service=edge", "-e", "rollback_release=0.0.0-000000000000")
+    assert done.returncode == 2
+    assert "has no release 0.0.0-000000000000 that served before; it keeps" in words(done.stdout)
+    assert pi.instance() == before
+
+
+def test_host_whose_memory_holds_one_instance(pi: Node, vps: Node) -> None:
+    """The old one stops first. Requests wait in the socket, streams are taken up again by the edge."""
+    before = vps.instance()
+    with Traffic(pi) as traffic:
+        done = play("playbooks/inference.yml", "-e", "inference_exchange=after", "-e", "inference_step_ms=240")
+        assert done.returncode == 0, done.stdout[-4000:]
+        traffic.more()
+    assert vps.instance() != before
+    assert traffic.failures == []
+    assert "Old instances have drained and made room" in done.stdout

@@ -1,0 +1,106 @@
+"""The vault: encrypted by ansible-vault itself, and where its password is kept."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.inventory.answers import Refused
+
+
+def encrypt(text: str, password: str) -> str:
+    """The text as `ansible-vault` encrypts it. Both reach it through pipes, not by arguments, environment or files.
+
+    Raises:
+        Refused: ansible-vault says no, which it tells.
+    """
+    read, write = os.pipe()
+    with os.fdopen(write, "w", encoding="utf-8") as pipe:
+        pipe.write(password + "\n")  # far less than a pipe holds
+    try:
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("ansible-vault")),
+                "encrypt",
+                f"--vault-password-file=/dev/fd/{read}",
+                "--output=-",
+                "-",
+            ],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=[read],
+        )
+    finally:
+        os.close(read)
+    if done.returncode != 0 or not done.stdout.startswith("$ANSIBLE_VAULT;"):
+        raise Refused(f"ansible-vault did not encrypt: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def password_file(name: str) -> Path:
+    """Where a password that was made is kept: outside of every checkout, for this user alone."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "cerebrum" / "vault" / name
+
+
+def made_password(file: Path) -> tuple[str, bool]:
+    """The password of `file`, which is made if there is none.
+
+    Returns:
+        The password, and whether it is new.
+
+    Raises:
+        Refused: the file cannot be made or read.
+    """
+    if file.exists():
+        return read_password(file), False
+    made = secrets.token_urlsafe(32)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(made + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as exc:
+        raise Refused(f"The vault's password cannot be kept in {file}: {exc.strerror}.") from exc
+    return made, True
+
+
+def read_password(file: Path) -> str:
+    """A file's password.
+
+    Raises:
+        Refused: others can read it, or it is no password.
+    """
+    found = read_secret(file, "The vault's password")
+    if len(found) < 8:
+        raise Refused(f"The vault's password in {file} has fewer than 8 characters.")
+    return found
+
+
+def read_secret(file: Path, what: str) -> str:
+    """A secret out of a file that nobody else can read.
+
+    Raises:
+        Refused: it cannot be read, or others can, or it is not one line.
+    """
+    try:
+        with file.open(encoding="utf-8") as opened:
+            if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o077:
+                raise Refused(f"{what}: others can read {file}; run `chmod 600 {file}` first.")
+            text = opened.read(65536)
+    except OSError as exc:
+        raise Refused(f"{what}: {file}: {exc.strerror}.") from exc
+    except UnicodeDecodeError:
+        raise Refused(f"{what}: {file} is no text.") from None
+    lines = text.strip().splitlines()
+    if len(lines) != 1:
+        raise Refused(f"{what}: {file} has {len(lines)} lines; one is needed.")
+    return lines[0]
