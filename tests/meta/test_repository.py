@@ -17,7 +17,7 @@ GUARDING = ["admission", "aside", "balance", "breaker", "ranges", "retry"]
 SCHEDULING = ["contention", "lookup", "output", "pacing", "plan", "prefix", "queueing", "rates"]
 ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
 CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
-RELAY = ["answer", "assembly", "frames", "native", "openai", "survival", "verdict"]
+RELAY = ["answer", "assembly", "exchange", "foreign", "frames", "listing", "native", "openai", "survival", "verdict"]
 PURE = [
     "roles/firewall/filter_plugins/firewall.py",
     "roles/preflight/filter_plugins/preflight.py",

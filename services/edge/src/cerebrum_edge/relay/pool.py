@@ -124,14 +124,28 @@ class Pool:
         finally:
             member.probing = None
 
-    def pick(self, model: str, *, key: bytes, tried: Collection[str] = ()) -> Lease | Nobody:
+    def having(self, model: str) -> set[str]:
+        """The names of the backends that have the model."""
+        return {member.name for member in self._having(model)}
+
+    def has_foreign(self, model: str) -> bool:
+        """Whether one of them is no service of ours."""
+        return any(member.upstream.foreign for member in self._having(model))
+
+    def _having(self, model: str) -> list[Member]:
+        return [member for member in self.members if any(one.id == model for one in member.models or ())]
+
+    def pick(self, model: str, *, key: bytes, tried: Collection[str] = (), ids: bool = False) -> Lease | Nobody:
         """Leave to ask one of the backends that have the model.
+
+        Args:
+            ids: only those that take an answer up behind token ids.
 
         Raises:
             ModelNotFound: none of them has it any more.
         """
         now = self._clock()
-        having = [member for member in self.members if any(one.id == model for one in member.models or ())]
+        having = [member for member in self._having(model) if not (ids and member.upstream.foreign)]
         if not having:
             raise ModelNotFound(f"The backends no longer have the model {model!r}.", param="model")
         found = choose([member.candidate for member in having], key=key, now=now, tried=tried)

@@ -1,0 +1,59 @@
+"""What leads to a host and between hosts: keys, tunnels, the tailnet, the firewall."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.survey_asks import digest, said, shown, text
+from ansible.module_utils.survey_services import ETC
+
+CREDENTIALS = Path("/run/credentials")
+
+
+def keys() -> dict[str, Any]:
+    """Digests that are admitted here, and digests of the keys that are held here; no key."""
+    admitted, path = [], ETC / "inference/api_keys"
+    for line in text(path).splitlines():
+        words = line.split()
+        if len(words) == 3 and not words[0].startswith("#"):
+            admitted.append(dict(zip(("id", "digest", "created"), words, strict=True)))
+    held = {}
+    for file in sorted((ETC / "edge/keys").glob("*")):
+        if file.is_file() and file.suffix not in {".next", ".part"}:
+            started = CREDENTIALS.glob(f"cerebrum-edge@*.service/{file.name}")
+            held[file.name] = {"digest": digest(file), "running": sorted({digest(one) for one in started})}
+    return {"file": path.exists(), "admitted": admitted, "held": held}
+
+
+def tunnels() -> dict[str, Any]:
+    """The tunnels that begin here, by the inference host that they lead to."""
+    found = {}
+    for file in sorted((ETC / "tunnel").glob("*.conf")):
+        rows = shown(f"cerebrum-tunnel@{file.stem}.service", "ActiveState", "SubState", "StatusText", "NRestarts")
+        found[file.stem] = rows[0] if rows else {"ActiveState": "absent"}
+    return found
+
+
+def tailnet() -> dict[str, Any]:
+    """What tailscaled says of itself; nothing where there is none."""
+    try:
+        status = json.loads(said("tailscale", "status", "--json", "--peers=false") or "{}")
+    except ValueError:
+        return {}
+    own = status.get("Self") or {}
+    return {"state": status.get("BackendState", ""), "expires": own.get("KeyExpiry", "")} if status else {}
+
+
+def firewall() -> dict[str, Any]:
+    rules = said("nft", "list", "table", "inet", "cerebrum")
+    unit = [*shown("cerebrum-firewall.service", "ActiveState", "UnitFileState"), {}][0]
+    undo = [*shown("cerebrum-firewall-undo.timer", "ActiveState"), {}][0]
+    return {
+        "unit": unit.get("ActiveState", "absent"),
+        "enabled": unit.get("UnitFileState", "") == "enabled",
+        "table": bool(rules),
+        "drops": "policy drop" in rules,
+        "undo": undo.get("ActiveState") == "active",
+    }
