@@ -80,6 +80,26 @@ def vps() -> Node:
 
 
 @pytest.fixture(scope="session")
+def vps1() -> Node:
+    return node("vps1", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def vps2() -> Node:
+    return node("vps2", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def vps3() -> Node:
+    return node("vps3", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def balancer() -> Node:
+    return node("balancer", "haproxy", 9100)
+
+
+@pytest.fixture(scope="session")
 def outside() -> Node:
     """A host that is no part of Cerebrum."""
     return node("outside", "", 0)

@@ -43,6 +43,7 @@ class Backend(BaseModel):
     """An inference service, ours or (`openai`) any that speaks OpenAI's API; its key stands in a file.
 
     Attributes:
+        balanced: what answers there is a balancer before several of them.
         models: of a server that is not ours: what the edge's clients call them. By default all that it lists, by its
             own names.
         first_byte_timeout: instead of the edge's own, for a server that gives no sign of life while it reads a prompt.
@@ -54,6 +55,7 @@ class Backend(BaseModel):
     kind: Literal["cerebrum", "openai"] = "cerebrum"
     url: str
     api_key_file: Path | None = None
+    balanced: bool = False
     models: dict[Annotated[str, Field(min_length=1, max_length=256)], Served] = Field(default_factory=dict)
     first_byte_timeout: float | None = Field(None, gt=0, le=3600)
 

@@ -61,7 +61,7 @@ class Lease:
         breaker, now = self.member.candidate.breaker, self._clock()
         if error is None:
             breaker.success(self._attempt, now)
-        elif isinstance(error, CerebrumError) and is_failure(error):
+        elif isinstance(error, CerebrumError) and is_failure(error, balanced=self.member.upstream.backend.balanced):
             breaker.failure(self._attempt, now)
         else:
             breaker.abandon(self._attempt, now)
@@ -170,12 +170,14 @@ class Pool:
             lease.report(error)
             if error is None or isinstance(error, CerebrumError):
                 self._seen(lease.member, error)
-            if isinstance(error, Overloaded) and error.retry_after is not None:
+            # Of several hosts behind a balancer, one that is busy does not speak for all.
+            alone = not lease.member.upstream.backend.balanced
+            if alone and isinstance(error, Overloaded) and error.retry_after is not None:
                 lease.member.candidate.aside.set_aside(self._clock() + error.retry_after)
 
     def _seen(self, member: Member, error: CerebrumError | None) -> None:
         """Keeps the metrics: a backend is up when it answers, if only to say no."""
-        up = error is None or not is_failure(error)
+        up = error is None or not is_failure(error, balanced=member.upstream.backend.balanced)
         self._metrics.backend_up.labels(member.name).set(up)
         if not up and error is not None:
             self._metrics.backend_failures.labels(member.name, error.code).inc()

@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from cerebrum_edge.guard.balance import Nobody
+from cerebrum_edge.guard.balance import Nobody, prefix_of
 from cerebrum_edge.guard.retry import RetryBudget, RetryPolicy
 from cerebrum_edge.metrics import EdgeMetrics
 from cerebrum_edge.relay.answer import Answer
@@ -65,6 +65,7 @@ class Relay:
         tried: set[str] = set()
         again: TryAgain | None = None
         error: CerebrumError | None = None
+        prefix = prefix_of(model, key)
         while True:
             lease = await self._lease(model, key, tried, again, error, ids=answer.needs_ids)
             had, taken, answered, exchange = answer.pieces, False, False, lease.member.upstream.exchange()
@@ -76,7 +77,7 @@ class Relay:
             try:
                 with self.pool.using(lease):
                     path, request = exchange.request(answer.path, answer.request())
-                    async with lease.member.upstream.stream(path, request, patience=patience) as body:
+                    async with lease.member.upstream.stream(path, request, patience=patience, prefix=prefix) as body:
                         taken, frames = True, Frames()
                         while not answer.done and (data := await body.read()):
                             if events := answer.feed(exchange.frames(_split(frames, data))):
@@ -126,13 +127,14 @@ class Relay:
         tried: set[str] = set()
         again: TryAgain | None = None
         error: CerebrumError | None = None
+        prefix = prefix_of(model, key)
         encoded = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         while True:
             lease = await self._lease(model, key, tried, again, error)
             exchange = lease.member.upstream.exchange()
             try:
                 with self.pool.using(lease):
-                    return await _whole(lease.member.upstream, exchange, path, encoded)
+                    return await _whole(lease.member.upstream, exchange, path, encoded, prefix)
             except CerebrumError as exc:
                 error = exc
             if exchange.amended(error):
@@ -205,11 +207,11 @@ class Relay:
         return UpstreamUnavailable("The backends do not answer; they are left alone for a while.", retry_after=wait)
 
 
-async def _whole(upstream: Upstream, exchange: Exchange, path: str, body: bytes) -> bytes:
+async def _whole(upstream: Upstream, exchange: Exchange, path: str, body: bytes, prefix: str) -> bytes:
     """A whole JSON answer, streamed where the backend has it in no other form."""
     if not upstream.foreign:
-        return await upstream.post(path, body)
-    async with upstream.stream(*exchange.request(path, body)) as stream:
+        return await upstream.post(path, body, prefix=prefix)
+    async with upstream.stream(*exchange.request(path, body), prefix=prefix) as stream:
         frames, said = Frames(), list[bytes]()
         while not said and exchange.error is None and (data := await stream.read()):
             said = exchange.frames(_split(frames, data))

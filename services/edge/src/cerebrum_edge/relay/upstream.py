@@ -120,12 +120,15 @@ class Upstream:
                     raise await self._error(response)
                 return await response.read()
 
-    async def post(self, path: str, body: bytes) -> bytes:
+    async def post(self, path: str, body: bytes, *, prefix: str = "") -> bytes:
         """The whole JSON answer to `body`, an object; cancelling closes the connection, and the backend learns of it.
 
         Nothing comes until it is complete, so silence says nothing: while it lasts, the backend's health is asked.
+
+        Args:
+            prefix: what a balancer goes by, see `guard.balance.prefix_of`.
         """
-        answer = asyncio.create_task(self._post(path, body))
+        answer = asyncio.create_task(self._post(path, body, prefix))
         try:
             while not (await asyncio.wait([answer], timeout=self._timeouts.idle))[0]:
                 await self.health()
@@ -134,11 +137,11 @@ class Upstream:
             answer.cancel()
             await asyncio.gather(answer, return_exceptions=True)
 
-    async def _post(self, path: str, body: bytes) -> bytes:
+    async def _post(self, path: str, body: bytes, prefix: str) -> bytes:
         with self._translated():
             async with (
                 asyncio.timeout(self._timeouts.total),
-                await self._open(path, body) as response,
+                await self._open(path, body, prefix) as response,
             ):
                 if response.status != 200:
                     raise await self._error(response)
@@ -150,19 +153,22 @@ class Upstream:
         return answer
 
     @asynccontextmanager
-    async def stream(self, path: str, body: bytes, *, patience: float | None = None) -> AsyncIterator[Body]:
+    async def stream(
+        self, path: str, body: bytes, *, patience: float | None = None, prefix: str = ""
+    ) -> AsyncIterator[Body]:
         """Posts `body`; the answer's status is checked before the block runs. Leaving it closes the connection, unless
         the answer was read to its end.
 
         Args:
             patience: seconds until the answer must have begun, where that is sooner than usual.
+            prefix: as for `post`.
         """
         times, loop = self._timeouts, asyncio.get_running_loop()
         ends = loop.time() + times.total
         opened: Body | None = None
         with self._translated():
             async with asyncio.timeout(self._first_byte if patience is None else min(self._first_byte, patience)):
-                response = await self._open(path, body)
+                response = await self._open(path, body, prefix)
         try:
             if response.status != 200:
                 with self._translated():
@@ -174,11 +180,13 @@ class Upstream:
         finally:
             opened.close() if opened is not None else response.close()
 
-    async def _open(self, path: str, body: bytes) -> aiohttp.ClientResponse:
+    async def _open(self, path: str, body: bytes, prefix: str) -> aiohttp.ClientResponse:
         """Posts `body`, and again where the connection was gone: one that was kept may have been closed at its far end
         in the moment in which it was taken, which says nothing about the backend.
         """
         url, headers = self.backend.url + path, self._headers()
+        if prefix and self.backend.balanced:
+            headers["x-cerebrum-prefix"] = prefix
         try:
             response = await self._session.post(url, data=body, headers=headers)
         except aiohttp.ClientConnectorError:

@@ -19,6 +19,7 @@ from cerebrum_kit.errors import (
     UnprocessableRequest,
     UpstreamError,
     UpstreamTimeout,
+    UpstreamUnavailable,
     error_for_code,
 )
 
@@ -54,8 +55,15 @@ def was_taken(error: CerebrumError) -> bool:
     return isinstance(error, UpstreamBroke | UpstreamTimeout)
 
 
-def is_failure(error: CerebrumError) -> bool:
-    """Whether the error speaks against the backend. One that has no room, or refuses the request, works."""
+def is_failure(error: CerebrumError, *, balanced: bool = False) -> bool:
+    """Whether the error speaks against the backend. One that has no room, or refuses the request, works.
+
+    Args:
+        balanced: the backend is a balancer. What breaks behind it is a host's fault, and the next request gets another
+            one; only when there is none left, or the balancer is gone, is it the backend's.
+    """
+    if balanced and not isinstance(error, UpstreamUnavailable):
+        return False
     return error.who == "upstream" and not is_final(error)
 
 
@@ -83,6 +91,12 @@ def error_from_payload(payload: Any, *, status: int | None = None, retry_after: 
         return UpstreamRefused("The backend refused the edge's key or address.")
     if cls in (DeadlineExceeded, ModelUnusable, ClientTooSlow):
         return cls(message)
+    if cls is UpstreamUnavailable:
+        return UpstreamUnavailable(message, retry_after=_seconds(retry_after))
+    if cls is UpstreamError:  # a balancer's word: a host had the request, and is gone
+        return UpstreamBroke(message)
+    if cls is UpstreamTimeout:
+        return UpstreamTimeout(message)
     if status == 503:
         return Overloaded(message, retry_after=_seconds(retry_after))
     if cls in _CLIENTS_OWN and 400 <= status < 500:
