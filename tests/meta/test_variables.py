@@ -13,7 +13,7 @@ from scripts import variables_page
 from support import playbooks
 from support.repo import ROLES, ROOT, load
 
-# Nobody sets their variables in an inventory; those of the operators' playbooks come with -e, and docs/operations.md tells.
+# Nobody sets their variables in an inventory; those of the operators' playbooks come with -e (docs/operations.md).
 INTERNAL = {"lab_host", "preflight", "service_absent", "service_user", "survey", "traces"}
 INTERNAL |= {"backup", "doctor", "logs", "status"}
 CASES = load("tests/meta/refusals.yml")
