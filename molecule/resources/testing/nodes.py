@@ -109,9 +109,11 @@ def outside() -> Node:
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Writes a line into the output, where figures are found that no test asserts."""
     reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def write(line: str) -> None:
-        reporter.write_line(f"\n{line}")
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(f"\n{line}")
 
     return write
 
