@@ -10,10 +10,10 @@ CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-all test-unit test-roles lint new-inventory bench-edge bench-inference bench-condense dev docs lock train bench-deploy
+.PHONY: help venv up down status test test-all test-unit test-roles test-arm64 lint new-inventory bench-edge bench-inference bench-condense dev docs lock train bench-deploy
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## .venv with every service and the tools, from the hash-pinned locks
 	@scripts/venv.sh
@@ -38,10 +38,10 @@ new-inventory: venv ## an inventory of your own, asked for or given: NAME=home E
 dev: venv ## both services as plain processes with the shipped model, no root; ends with Ctrl-C
 	@scripts/dev.sh
 
-test: ## lint, unit, end-to-end and repository tests, then the roles on real hosts (but for the two longest scenarios)
+test: ## lint, unit, end-to-end and repository tests, then the roles on real hosts (but for the scenarios that take longest)
 	@scripts/test.sh
 
-test-all: ## all of that, and the scenarios `models` and `tailnet`
+test-all: ## all of that, and the scenarios `models`, `tailnet` and `arm64`
 	@scripts/test.sh all
 
 test-unit: venv ## the tests that need no hosts and no root
@@ -49,6 +49,9 @@ test-unit: venv ## the tests that need no hosts and no root
 
 test-roles: venv ## molecule: the shipped site.yml on fresh Debian hosts (root)
 	@scripts/molecule.sh
+
+test-arm64: venv ## molecule: the edge on an arm64 Debian, as on a Pi, run by qemu (root)
+	@scripts/molecule.sh arm64
 
 lint: venv ## ruff, mypy --strict, ansible-lint (production)
 	@scripts/lint.sh

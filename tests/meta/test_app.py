@@ -134,6 +134,8 @@ def test_taking_over_is_noted_once() -> None:
     served = releases.remembered([f"then {OLD}"], NEW, "now")
     assert served == [f"then {OLD}", f"now {NEW}"]
     assert releases.remembered(served, NEW, "later") == served
+    # What served before anything was noted can be returned to as well.
+    assert releases.remembered([], NEW, "now", [unit(OLD)]) == [f"now {OLD}", f"now {NEW}"]
     assert len(releases.remembered([f"then {OLD}"] * 200, NEW, "now")) == 50
 
 

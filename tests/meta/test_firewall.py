@@ -15,8 +15,8 @@ from support.playbooks import plugin
 from support.repo import ROOT, load
 
 FIREWALL = plugin("roles/firewall/filter_plugins/firewall.py")
-PORTS = {"edge": 7000, "inference": 9000}
-NOBODY: dict[str, list[str]] = {"edge": [], "inference": []}
+PORTS = {"edge": 7000, "inference": 9000, "haproxy": 9100}
+NOBODY: dict[str, list[str]] = {"edge": [], "inference": [], "haproxy": []}
 PRIVATE = load("roles/firewall/defaults/main.yml")["firewall_edge_clients"]
 
 
@@ -43,7 +43,16 @@ def test_direct_inference_is_for_the_edges_in_both_families() -> None:
     ]
 
 
-@pytest.mark.parametrize("carries", ["edge", "inference"])
+@pytest.mark.parametrize(
+    ("transport", "expected"), [("direct", "ip saddr"), ("ssh_tunnel", "ip saddr"), ("tailscale", "iifname")]
+)
+def test_balancer_is_for_the_edges(transport: str, expected: str) -> None:
+    (line,) = [one for one in rules(["haproxy"], transport, {**NOBODY, "haproxy": ["192.0.2.1"]}) if "haproxy" in one]
+    assert line.startswith(expected)
+    assert 'tcp dport 9100 counter accept comment "haproxy"' in line
+
+
+@pytest.mark.parametrize("carries", ["edge", "haproxy", "inference"])
 def test_no_clients_is_nobody(carries: str) -> None:
     assert rules([carries], "direct", NOBODY) == []
 
@@ -146,7 +155,7 @@ def test_exposure_of_the_rendered_unit_is_at_most_1_2(name: str, tmp_path: Path)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("service", ["edge", "inference"])
+@pytest.mark.parametrize("service", ["edge", "haproxy", "inference"])
 def test_port_that_is_opened_is_the_one_that_the_service_takes(service: str) -> None:
     port = load(f"roles/{service}/defaults/main.yml")[f"{service}_port"]
     default = load("roles/firewall/defaults/main.yml")[f"firewall_{service}_port"]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from support import playbooks
-from support.repo import ROOT
+from support.repo import ROOT, load
 
 # One playbook refuses every case in turn, a second each.
 pytestmark = pytest.mark.timeout(600)
@@ -98,7 +98,12 @@ def test_numbers_and_booleans_of_the_command_line_are_text_and_taken_all_the_sam
 def text_values() -> dict[str, dict[str, Any]]:
     """Every default of the roles with ranges, numbers as text."""
     needed: dict[str, dict[str, Any]] = {
-        "edge": {"edge_open": "true", "edge_backends": [{"name": "vps", "url": "http://127.0.0.1:9000"}]},
+        "edge": {
+            **load("roles/edge/vars/main.yml"),
+            "edge_open": "true",
+            "edge_backends": [{"name": "vps", "url": "http://127.0.0.1:9000"}],
+            "edge_upstreams": [{"name": "gpu", "url": "http://127.0.0.1:8000/v1", "first_byte_timeout": "60"}],
+        },
         "inference": {"role_path": str(ROOT / "roles/inference")},
         "app": {
             "app_service": "edge",

@@ -13,7 +13,9 @@ from scripts import variables_page
 from support import playbooks
 from support.repo import ROLES, ROOT, load
 
-INTERNAL = {"lab_host", "preflight", "service_user"}  # nobody sets their variables in an inventory
+# Nobody sets their variables in an inventory; those of the operators' playbooks come with -e (docs/operations.md).
+INTERNAL = {"lab_host", "preflight", "service_absent", "service_user", "survey", "traces"}
+INTERNAL |= {"backup", "doctor", "logs", "status"}
 CASES = load("tests/meta/refusals.yml")
 # Variables of which no value is wrong, or none that can be told before a host is touched.
 REASONS = {

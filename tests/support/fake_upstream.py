@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 MODELS = {
     "object": "list",
@@ -40,10 +41,11 @@ def reset(connection: socket.socket) -> None:
 
 
 class FakeUpstream:
-    """Answers `/v1/models` as ours does, and everything else with `behaviour`."""
+    """Answers `/v1/models` as ours does, or with another listing, and everything else with `behaviour`."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, listing: Any = MODELS) -> None:
         self.behaviour = behaviour
+        self._listing = listing
         self.requests: list[bytes] = []
         self.client_gone = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -85,7 +87,7 @@ class FakeUpstream:
                 if not head.startswith(b"GET /v1/models"):
                     self.behaviour(connection)
                     return
-                body = json.dumps(MODELS).encode()
+                body = json.dumps(self._listing).encode()
                 connection.sendall(
                     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
                     % (len(body), body)

@@ -80,6 +80,26 @@ def vps() -> Node:
 
 
 @pytest.fixture(scope="session")
+def vps1() -> Node:
+    return node("vps1", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def vps2() -> Node:
+    return node("vps2", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def vps3() -> Node:
+    return node("vps3", "inference", 9000)
+
+
+@pytest.fixture(scope="session")
+def balancer() -> Node:
+    return node("balancer", "haproxy", 9100)
+
+
+@pytest.fixture(scope="session")
 def outside() -> Node:
     """A host that is no part of Cerebrum."""
     return node("outside", "", 0)
@@ -89,9 +109,11 @@ def outside() -> Node:
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Writes a line into the output, where figures are found that no test asserts."""
     reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def write(line: str) -> None:
-        reporter.write_line(f"\n{line}")
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(f"\n{line}")
 
     return write
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -80,21 +81,34 @@ def plan(
     rotate: bool = False,
     cutoff: str = "",
     now: str = "",
+    peers: Sequence[str] = (),
+    maker: str = "",
 ) -> dict[str, dict[str, Any]]:
-    """What each holder needs: whether a key is to be made for it, and why.
+    """What each holder needs: whether a key is to be made for it, which one that it has is to be admitted, and why.
+
+    In a pool a holder has one key for all hosts. One of them makes it; the others admit what one of them admits.
 
     Args:
         held: digest of the key in each holder's file, by holder.
         waiting: digest of the key that lies beside it and has not taken its place yet.
         rotate: every holder gets a new key, but one whose last rotation is not over.
         cutoff, now: only keys that were made before the one are rotated, or, by a wrong clock, after the other.
+        peers: what the pool's other hosts admit.
+        maker: the pool's host that makes its keys, where that is another one.
     """
     found: dict[str, dict[str, Any]] = {}
     for holder, digest in held.items():
         own = [row for row in rows(text) if made_for(row, holder)]
         current = next((row for row in own if row.digest == digest), None)
         key = f"key {current.id} ({current.created})" if current else ""
-        if waiting[holder]:
+        shared = list(dict.fromkeys(row.digest for peer in peers for row in rows(peer) if made_for(row, holder)))
+        # All of them: its service may still run with another one than its file holds.
+        adopts = shared if current is None and digest in shared else []
+        if adopts and not waiting[holder]:
+            makes, why = False, "the pool's key is admitted here, too"
+        elif maker:
+            makes, why = False, f"{key or 'its key'} is made by {maker}, and stays"
+        elif waiting[holder]:
             makes, why = False, "an interrupted exchange is completed with the key that was made for it"
         elif current is None and digest:
             makes, why = True, "its key is not admitted: a new one"
@@ -108,17 +122,18 @@ def plan(
             makes, why = True, f"{key} is older than asked for and gets a successor"
         else:
             makes, why = False, f"{key} stays"
-        found[holder] = {"makes": makes, "why": why}
+        found[holder] = {"makes": makes, "adopts": adopts, "why": why}
     return found
 
 
-def admitted(text: str, waiting: dict[str, str], now: str) -> str:
-    """The file's text with the keys that wait, too; added at the end, which is what makes them the newest."""
+def admitted(text: str, keys: dict[str, str | list[str]], now: str) -> str:
+    """The file's text with these holders' keys, too; added at the end, which is what makes them the newest."""
     lines = text.splitlines()
     known = {row.digest for row in rows(text)}
-    for holder, digest in waiting.items():
-        if digest and digest not in known:
-            lines.append(f"{label(holder)}.{digest[:8]} {digest} {now}")
+    for holder, digests in keys.items():
+        for digest in [digests] if isinstance(digests, str) else digests:
+            if digest and digest not in known:
+                lines.append(f"{label(holder)}.{digest[:8]} {digest} {now}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -73,9 +73,11 @@ def plan(
     }
 
 
-def remembered(served: list[str], instance: str, now: str) -> list[str]:
-    """`served` once `instance` has taken over, if it is not the last that did."""
-    return served if history(served)[-1:] == [instance] else [*served, f"{now} {instance}"][-_LINES:]
+def remembered(served: list[str], instance: str, now: str, serving: Iterable[str] = ()) -> list[str]:
+    """`served` once `instance` has taken over from the units `serving`, if it is not the last that did."""
+    known = history(served)
+    before = [f"{now} {name}" for name in map(instance_of, serving) if name not in known]
+    return served if known[-1:] == [instance] else [*served, *before, f"{now} {instance}"][-_LINES:]
 
 
 def previous(state: State, release: str = "") -> dict[str, str]:

@@ -99,8 +99,13 @@ def grants(
         found.append(_grant(ports["edge"], sources=clients["edge"], comment="edge"))
     if "inference" in carries and transport == "direct" and clients["inference"]:
         found.append(_grant(ports["inference"], sources=clients["inference"], comment="inference"))
-    if "inference" in carries and transport == "tailscale":
-        found.append(_grant(ports["inference"], interface=TAILNET, comment="inference"))
+    if "haproxy" in carries and transport != "tailscale" and clients["haproxy"]:
+        found.append(_grant(ports["haproxy"], sources=clients["haproxy"], comment="haproxy"))
+    found += [
+        _grant(ports[service], interface=TAILNET, comment=service)
+        for service in ("inference", "haproxy")
+        if service in carries and transport == "tailscale"
+    ]
     if transport == "tailscale":
         found.append(_grant(WIREGUARD_OF_TAILSCALE, protocol="udp", comment="tailscale: direct paths"))
     return found + [

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lab_emulation import claim, release
 from ansible.module_utils.lab_machine import make_files, remove_cgroup, remove_empty_cgroup, remove_files, start, stop
 from ansible.module_utils.lab_names import Failure, Lab, links, locked, namespaces, run, supervisors
 from ansible.module_utils.lab_network import (
@@ -32,13 +33,23 @@ short_description: Debian hosts in systemd-nspawn, on a bridge of their own
 options:
   root: {description: Folder of all labs, type: path, required: true}
   id: {description: Eight hex digits that name this lab, type: str, required: true}
-  image: {description: Folder of the base image; needed for C(present), type: path}
-  hosts: {description: Names of the hosts, type: list, elements: str, default: []}
-  state: {description: Whether the lab shall exist, type: str, choices: [present, absent], default: present}
+  hosts: {description: The folder of each host's base image, by the host's name, type: dict, default: {}}
+  emulated:
+    description: Machines, as C(uname -m) names them, whose programs this lab needs qemu for. The others it gives up.
+    type: list
+    elements: str
+    default: []
+  state:
+    description: >-
+      Whether the lab shall exist. C(prepared) ends when the programs of C(emulated) run, which making their images
+      needs.
+    type: str
+    choices: [prepared, present, absent]
+    default: present
 author: The Cerebrum authors
 """
 EXAMPLES = r"""
-- nspawn_lab: {root: /var/lib/cerebrum-lab, id: 0a1b2c3d, image: /var/cache/debian, hosts: [pi, vps]}
+- nspawn_lab: {root: /var/lib/cerebrum-lab, id: 0a1b2c3d, hosts: {pi: /var/cache/debian-arm64, vps: /var/cache/debian}}
 """
 RETURN = r"""
 directory: {description: The lab's folder, type: str, returned: always}
@@ -48,13 +59,13 @@ lab: {description: What lab.json holds, type: dict, returned: state is present}
 FIRST_HOST = 11
 
 
-def present(lab: Lab, hosts: list[str], image: Path) -> tuple[bool, dict[str, Any]]:
+def present(lab: Lab, hosts: dict[str, str]) -> tuple[bool, dict[str, Any]]:
     lab.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     subnet, changed = choose_subnet(lab), False
     network = ipaddress.IPv4Network(subnet)
     known = lab.read().get("hosts", {})
     for host, row in known.items():
-        if host not in hosts or row.get("image") != str(image):
+        if host not in hosts or row.get("image") != hosts[host]:
             changed |= remove_host(lab, host)  # a new image below old files is no Debian
     facts: dict[str, Any] = {
         "id": lab.id,
@@ -62,8 +73,8 @@ def present(lab: Lab, hosts: list[str], image: Path) -> tuple[bool, dict[str, An
         "gateway": str(network[1]),
         "key": str(lab.directory / "key"),
         "hosts": {
-            host: {"address": address, "address6": address6(lab, address), "image": str(image)}
-            for host, address in addresses(network, hosts, known).items()
+            host: {"address": address, "address6": address6(lab, address), "image": hosts[host]}
+            for host, address in addresses(network, list(hosts), known).items()
         },
     }
     if lab.read() != facts:
@@ -74,12 +85,12 @@ def present(lab: Lab, hosts: list[str], image: Path) -> tuple[bool, dict[str, An
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(lab.directory / "key"))
         changed = True
     changed |= make_network(lab, subnet)
-    for host in hosts:
+    for host, image in hosts.items():
         address = facts["hosts"][host]["address"]
         fresh = make_wire(lab, host, address, facts["gateway"])
         if fresh and supervisors(lab.machine(host)):
             stop(lab, host)  # it runs in a namespace that is gone
-        changed |= fresh | make_files(lab, host, image) | start(lab, host)
+        changed |= fresh | make_files(lab, host, Path(image)) | start(lab, host)
     changed |= write_ssh(lab, facts)
     return changed, facts
 
@@ -126,7 +137,7 @@ def absent(lab: Lab) -> bool:
     hosts |= {name.removeprefix(lab.namespace("")) for name in namespaces() if name.startswith(lab.namespace(""))}
     for host in sorted(hosts):
         changed |= remove_host(lab, host)
-    changed |= remove_network(lab)
+    changed |= remove_network(lab) | release(lab)
     remove_cgroup(f"cerebrum-lab/{lab.id}")
     remove_empty_cgroup("cerebrum-lab")
     if lab.directory.exists():
@@ -139,7 +150,7 @@ def absent(lab: Lab) -> bool:
     return changed
 
 
-def predict(lab: Lab, state: str, hosts: list[str]) -> bool:
+def predict(lab: Lab, state: str, hosts: dict[str, str]) -> bool:
     """Whether a real run would change anything, as far as can be told without changing it."""
     if state == "absent":
         return lab.directory.exists() or lab.bridge in links()
@@ -151,11 +162,10 @@ def main() -> None:
         argument_spec={
             "root": {"type": "path", "required": True},
             "id": {"type": "str", "required": True},
-            "image": {"type": "path"},
-            "hosts": {"type": "list", "elements": "str", "default": []},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "hosts": {"type": "dict", "default": {}},
+            "emulated": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["prepared", "present", "absent"], "default": "present"},
         },
-        required_if=[("state", "present", ["image"])],
         supports_check_mode=True,
     )
     asked = module.params
@@ -167,10 +177,13 @@ def main() -> None:
             result["lab"] = lab.read()
         else:
             with locked():
-                if asked["state"] == "present":
-                    result["changed"], result["lab"] = present(lab, asked["hosts"], Path(asked["image"]))
-                else:
+                if asked["state"] == "absent":
                     result["changed"] = absent(lab)
+                else:
+                    result["changed"] = claim(lab, asked["emulated"])
+                if asked["state"] == "present":
+                    made, result["lab"] = present(lab, asked["hosts"])
+                    result["changed"] |= made
     except (Failure, OSError) as exc:
         module.fail_json(msg=f"lab {lab.id}: {exc}", **result)
     module.exit_json(**result)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cerebrum_edge.guard.balance import Candidate, Nobody, affinity, choose
+from cerebrum_edge.guard.balance import Candidate, Nobody, affinity, choose, prefix_of
 from cerebrum_edge.guard.breaker import Breaker, BreakerPolicy
 
 POLICY = BreakerPolicy()
@@ -132,3 +133,10 @@ def test_conversation_is_known_by_its_beginning() -> None:
     assert affinity(beginning) == affinity(beginning + "a later turn")
     assert affinity(beginning) != affinity("y" + beginning)
     assert affinity("\ud800") != affinity("")
+
+
+def test_balancer_is_told_the_same_of_one_conversation_and_other_things_of_others() -> None:
+    told = prefix_of("m", affinity("x" * 2000))
+    assert told == prefix_of("m", affinity("x" * 2000 + "and so on"))
+    assert len({told, prefix_of("n", affinity("x" * 2000)), prefix_of("m", affinity("y"))}) == 3
+    assert re.fullmatch("[0-9a-f]{16}", told)

@@ -21,6 +21,7 @@ from cerebrum_edge.relay.verdict import (
     error_from_payload,
     is_failure,
     is_final,
+    was_taken,
 )
 from cerebrum_kit.errors import CerebrumError, Overloaded, UpstreamError
 from cerebrum_kit.sse import Decoder, SSEError
@@ -318,6 +319,9 @@ def test_frame_without_an_end_is_bounded() -> None:
         (429, "", "upstream_error", False, True),
         (500, "internal", "upstream_error", True, False),
         (502, "", "upstream_error", True, False),
+        (502, "upstream_error", "upstream_error", True, False),
+        (503, "upstream_unavailable", "upstream_unavailable", True, False),
+        (504, "upstream_timeout", "upstream_timeout", True, False),
         (503, "overloaded", "overloaded", False, False),
         (503, "model_unusable", "model_unusable", False, True),
         (504, "deadline_exceeded", "deadline_exceeded", False, True),
@@ -327,8 +331,22 @@ def test_backends_status_has_a_meaning(status: int, code: str, seen: str, failur
     body = json.dumps({"error": {"message": "the words", "code": code, "param": "prompt"}}).encode()
     error = error_from_answer(status, body, {"retry-after": "7"})
     assert (error.code, is_failure(error), is_final(error)) == (seen, failure, final)
-    assert error.retry_after == (7.0 if seen == "overloaded" else None)
+    assert error.retry_after == (7.0 if seen in {"overloaded", "upstream_unavailable"} else None)
     assert status in (401, 403) or error.message == "the words"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "failure", "taken"),
+    [
+        (502, "upstream_error", False, True),
+        (504, "upstream_timeout", False, True),
+        (503, "overloaded", False, False),
+        (503, "upstream_unavailable", True, False),
+    ],
+)
+def test_balancer_is_not_blamed_for_one_of_its_hosts(status: int, code: str, failure: bool, taken: bool) -> None:
+    error = error_from_answer(status, json.dumps({"error": {"message": "", "code": code}}).encode(), {})
+    assert (is_failure(error, balanced=True), was_taken(error)) == (failure, taken)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": "text"}', b'{"error": null}', b"\xff"])

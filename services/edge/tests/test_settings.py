@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,33 @@ def test_originals_key_alone_means_its_usual_backend() -> None:
     assert (backend.url, backend.api_key_file) == ("http://127.0.0.1:9000", None)
 
 
+def test_server_that_is_not_ours_may_serve_behind_a_path_and_have_other_names() -> None:
+    rows = [
+        {"name": "a", "kind": "openai", "url": "http://gpu:8000/v1/", "models": {"coder": "org/model"}},
+        {"name": "b", "kind": "openai", "url": "https://ray.example/llm", "models": {"c": {"name": "m", "context": 9}}},
+    ]
+    settings, _ = load(EdgeSettings, {"CEREBRUM_EDGE_BACKENDS": json.dumps(rows)})
+    one, other = settings.backends
+    assert (one.url, one.models["coder"].name, one.models["coder"].languages) == ("http://gpu:8000", "org/model", ())
+    assert (other.url, other.models["c"].context) == ("https://ray.example/llm", 9)
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
+        ('[{"name": "a", "url": "http://x/v1"}]', "BACKENDS[0].url: write http://HOST:PORT, without a path"),
+        (
+            '[{"name": "a", "kind": "openai", "url": "http://u:secret@x"}]',
+            "http://HOST:PORT[/PATH], without a password",
+        ),
+        ('[{"name": "a", "kind": "openai", "url": "http://x/v1?k=v"}]', "BACKENDS[0].url"),
+        ('[{"name": "a", "kind": "vllm", "url": "http://x"}]', "BACKENDS[0].kind"),
+        ('[{"name": "a", "url": "http://x", "models": {"m": "n"}}]', "models are for kind openai"),
+        (
+            '[{"name": "a", "kind": "openai", "url": "http://x", "models": {"m": {"name": "n", "x": 1}}}]',
+            "BACKENDS[0].models",
+        ),
+        ('[{"name": "a", "kind": "openai", "url": "http://x", "models": ["m"]}]', "BACKENDS[0].models"),
         ('[{"name": "a", "url": "ftp://x"}]', "BACKENDS[0].url: write http://HOST:PORT"),
         ('[{"name": "a", "url": "http://user:secret@x"}]', "BACKENDS[0].url"),
         ('[{"name": "a b", "url": "http://x"}]', "BACKENDS[0].name"),

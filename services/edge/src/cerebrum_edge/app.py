@@ -20,10 +20,11 @@ from cerebrum_edge.guard.balance import Candidate
 from cerebrum_edge.guard.breaker import Breaker, BreakerPolicy
 from cerebrum_edge.guard.gate import Gate
 from cerebrum_edge.metrics import BreakerStates, EdgeMetrics
+from cerebrum_edge.relay.foreign_upstream import upstream_of
 from cerebrum_edge.relay.pool import Member, Pool
 from cerebrum_edge.relay.relay import Relay
 from cerebrum_edge.relay.survival import SurvivalPolicy
-from cerebrum_edge.relay.upstream import Timeouts, Upstream, new_session
+from cerebrum_edge.relay.upstream import Timeouts, new_session
 from cerebrum_edge.settings import EdgeSettings
 from cerebrum_kit.app import AppOptions, build_app
 from cerebrum_kit.keys import KeyRing
@@ -67,7 +68,7 @@ def create_app(
         async with new_session(timeouts) as session:
             members = [
                 Member(
-                    Upstream(
+                    upstream_of(
                         backend,
                         session,
                         timeouts,

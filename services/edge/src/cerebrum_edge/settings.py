@@ -7,40 +7,85 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from cerebrum_kit.paths import local_key_file
 from cerebrum_kit.settings import Alias, BadSettings, ServiceSettings
 
 _URL = re.compile(r"https?://[^\s/?#@]+/?")
+# Others serve behind a path too, and are told with OpenAI's `/v1` or without.
+_FOREIGN_URL = re.compile(r"https?://[^\s/?#@]+(/[A-Za-z0-9._~-]+)*/?")
 LOCAL_URL = "http://127.0.0.1:9000"
 _OPEN = Path("open")
 
 
+class Served(BaseModel):
+    """A model that a server which is not ours has for the edge's clients.
+
+    Attributes:
+        name: what that server calls it.
+        languages: those that are routed to it; by default those that no other model speaks.
+        context: tokens, where the server does not say.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=256)
+    languages: tuple[Annotated[str, Field(pattern=r"^[a-z0-9+#._-]{1,32}$")], ...] = ()
+    context: int | None = Field(None, ge=1, le=100_000_000)
+
+
 class Backend(BaseModel):
-    """An inference service; its key stands in a file."""
+    """An inference service, ours or (`openai`) any that speaks OpenAI's API; its key stands in a file.
+
+    Attributes:
+        balanced: what answers there is a balancer before several of them.
+        models: of a server that is not ours: what the edge's clients call them. By default all that it lists, by its
+            own names.
+        first_byte_timeout: instead of the edge's own, for a server that gives no sign of life while it reads a prompt.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    kind: Literal["cerebrum", "openai"] = "cerebrum"
     url: str
     api_key_file: Path | None = None
+    balanced: bool = False
+    models: dict[Annotated[str, Field(min_length=1, max_length=256)], Served] = Field(default_factory=dict)
+    first_byte_timeout: float | None = Field(None, gt=0, le=3600)
 
     @field_validator("url")
     @classmethod
-    def _address(cls, value: str) -> str:
+    def _address(cls, value: str, info: ValidationInfo) -> str:
+        foreign = info.data.get("kind") == "openai"
         try:
-            parsed = urlsplit(value) if _URL.fullmatch(value) else None
+            parsed = urlsplit(value) if (_FOREIGN_URL if foreign else _URL).fullmatch(value) else None
             usable = parsed is not None and bool(parsed.hostname) and parsed.port != 0
         except ValueError:
             usable = False
         if not usable:
-            raise ValueError("write http://HOST:PORT, without a path or a password")
-        return value.rstrip("/")
+            allowed = "[/PATH], without a password" if foreign else ", without a path or a password"
+            raise ValueError(f"write http://HOST:PORT{allowed}")
+        return value.rstrip("/").removesuffix("/v1") if foreign else value.rstrip("/")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:
+        """`{"coder": "Qwen/Qwen2.5-Coder"}` is the short form."""
+        if not isinstance(value, dict):
+            return value
+        return {name: {"name": one} if isinstance(one, str) else one for name, one in value.items()}
+
+    @model_validator(mode="after")
+    def _ours_list_their_own(self) -> Backend:
+        if self.kind == "cerebrum" and self.models:
+            raise ValueError("models are for kind openai; a service of ours has them in its manifest")
+        return self
 
 
 def _local_backend() -> tuple[Backend, ...]:

@@ -87,7 +87,7 @@ def create_app(settings: InferenceSettings) -> FastAPI:
             lifespan=lifespan,
             max_body_bytes=settings.max_body_bytes,
             keys=keys,
-            open_paths=("/health",),
+            open_paths=("/health", "/ready"),  # a balancer asks, and has no key
             allowed_hosts=settings.allowed_hosts,
             allowed_clients=settings.allowed_clients,
         )

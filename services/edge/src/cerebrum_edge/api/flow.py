@@ -109,7 +109,7 @@ def collected(asked: Asked, whole: Callable[[bytes], dict[str, Any]]) -> JobResp
 
     async def work() -> dict[str, Any] | bytes:
         async with _planned(asked) as plan:
-            short = plan.answer.short()
+            short = None if asked.deps.relay.pool.has_foreign(plan.route.model) else plan.answer.short()
             if short is not None:
                 path, body = short
                 # A backend that has only streams is asked for one.

@@ -87,6 +87,7 @@ def _backend(deps: Resources, member: Member) -> dict[str, Any]:
     wait = member.candidate.retry_in(now)
     return {
         "name": member.name,
+        "kind": member.upstream.backend.kind,
         "url": member.upstream.backend.url,
         "available": member.problem is None,
         "problem": member.problem,
@@ -107,7 +108,7 @@ async def vps_health(deps: Deps) -> dict[str, Any]:
     for member in deps.relay.pool.members:
         started = deps.clock()
         try:
-            answer = await member.upstream.get("/health")
+            answer = await member.upstream.health()
         except CerebrumError as exc:
             error = error or exc
             continue

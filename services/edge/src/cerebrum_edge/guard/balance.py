@@ -59,6 +59,11 @@ def affinity(prompt: str) -> bytes:
     return hashlib.blake2b(prompt[:_PREFIX_CHARS].encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def prefix_of(model: str, key: bytes) -> str:
+    """What a balancer is told, so that it sends what begins alike to one host. The text cannot be read from it."""
+    return hashlib.blake2b(model.encode("utf-8", "surrogatepass") + b"\0" + key, digest_size=8).hexdigest()
+
+
 def choose(
     candidates: Sequence[Candidate], *, key: bytes, now: float, tried: Collection[str] = ()
 ) -> Candidate | Nobody:

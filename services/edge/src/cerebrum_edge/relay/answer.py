@@ -61,6 +61,11 @@ class Answer(ABC):
         return self.pieces > 0
 
     @property
+    def needs_ids(self) -> bool:
+        """Whether it can go on only where token ids say where it is."""
+        return bool(self._ids)
+
+    @property
     def can_resume(self) -> bool:
         """Whether a backend can be asked to go on from here."""
         return not self._text or (not self._ids and self._can_resume_text)

@@ -30,10 +30,13 @@ def whole(events: bytes) -> dict[str, Any]:
 
 def _message(choices: list[dict[str, Any]]) -> dict[str, Any]:
     calls: dict[int, dict[str, Any]] = {}
-    text = []
+    text, more = [], dict[str, str]()
     for choice in choices:
         delta = choice["delta"]
         text.append(delta.get("content") or "")
+        for name in set(delta) - {"role", "content", "tool_calls", "refusal"}:  # reasoning, which some servers show
+            if isinstance(delta[name], str):
+                more[name] = more.get(name, "") + delta[name]
         for part in delta.get("tool_calls", ()):
             call = calls.setdefault(part["index"], {"function": {"name": "", "arguments": ""}})
             call.update({name: part[name] for name in ("id", "type") if name in part})
@@ -41,7 +44,7 @@ def _message(choices: list[dict[str, Any]]) -> dict[str, Any]:
             call["function"]["name"] += function.get("name", "")
             call["function"]["arguments"] += function.get("arguments", "")
     content = "".join(text)
-    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None, **more}
     if calls:
         message |= {"content": content or None, "tool_calls": [calls[index] for index in sorted(calls)]}
     return {"message": message}

@@ -60,7 +60,8 @@ class NativeAnswer(Answer):
     def _event(self, payload: dict[str, Any]) -> bytes:
         if payload.get("done"):
             self.done = True
-            self.prompt_tokens = _prompt_tokens(payload)
+            # Behind a text, what had come is part of the prompt that was counted.
+            self.prompt_tokens = 0 if self._before else _prompt_tokens(payload)
             return encode_json({"done": True, **self._facts(payload)})
         token, total = payload.get("token"), payload.get("total_tokens")
         if not isinstance(token, str) or not isinstance(total, int):
@@ -77,8 +78,10 @@ class NativeAnswer(Answer):
         facts = {name: payload.get(name) for name in _PASSED_ON}
         if self._before and isinstance(facts["total_tokens"], int):
             facts["total_tokens"] += self._before
-        if self.resumed:
+        if self.resumed or facts["inference_time"] is None:
             facts["inference_time"] = round(self._elapsed(), 4)
+        if facts["tokens_per_second"] is None and facts["total_tokens"]:
+            facts["tokens_per_second"] = round(facts["total_tokens"] / max(self._elapsed(), 1e-4), 2)
         return {**facts, **self._receipt, "resumed": self.resumed}
 
     @property

@@ -68,6 +68,8 @@ class OpenAIAnswer(Answer):
         kept = [choice for choice in choices if self._new(choice)]
         if choices and not kept:
             return b""
+        if self._before and isinstance(chunk.get("usage"), dict):
+            chunk = {**chunk, "usage": _behind(chunk["usage"], self._before)}
         return encode_json({**chunk, **self._head, "choices": kept})
 
     def _new(self, choice: dict[str, Any]) -> bool:
@@ -116,8 +118,9 @@ class ChatAnswer(OpenAIAnswer):
     path = "/v1/chat/completions"
 
     def _text_of(self, choice: dict[str, Any]) -> str:
+        # Be it a text, tool calls or the reasoning that some servers show: nobody can be asked to go on behind it.
         delta = choice.get("delta") or {}
-        return str(delta.get("content") or delta.get("tool_calls") or "")
+        return str(delta.get("content") or next((one for name, one in delta.items() if one and name != "role"), ""))
 
     @property
     def _can_resume_text(self) -> bool:
@@ -125,6 +128,12 @@ class ChatAnswer(OpenAIAnswer):
 
     def _behind_text(self, text: str, tokens: int) -> dict[str, Any]:
         raise AssertionError("a template cannot be asked to go on in the middle of a message")
+
+
+def _behind(usage: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """What an answer cost whose first `tokens` were part of the prompt of the attempt that tells it."""
+    moved = {"prompt_tokens": -tokens, "completion_tokens": tokens}
+    return {name: max(0, value + moved.get(name, 0)) if type(value) is int else value for name, value in usage.items()}
 
 
 def error_event(error: CerebrumError, request_id: str) -> bytes:

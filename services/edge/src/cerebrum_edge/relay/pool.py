@@ -61,7 +61,7 @@ class Lease:
         breaker, now = self.member.candidate.breaker, self._clock()
         if error is None:
             breaker.success(self._attempt, now)
-        elif isinstance(error, CerebrumError) and is_failure(error):
+        elif isinstance(error, CerebrumError) and is_failure(error, balanced=self.member.upstream.backend.balanced):
             breaker.failure(self._attempt, now)
         else:
             breaker.abandon(self._attempt, now)
@@ -124,14 +124,28 @@ class Pool:
         finally:
             member.probing = None
 
-    def pick(self, model: str, *, key: bytes, tried: Collection[str] = ()) -> Lease | Nobody:
+    def having(self, model: str) -> set[str]:
+        """The names of the backends that have the model."""
+        return {member.name for member in self._having(model)}
+
+    def has_foreign(self, model: str) -> bool:
+        """Whether one of them is no service of ours."""
+        return any(member.upstream.foreign for member in self._having(model))
+
+    def _having(self, model: str) -> list[Member]:
+        return [member for member in self.members if any(one.id == model for one in member.models or ())]
+
+    def pick(self, model: str, *, key: bytes, tried: Collection[str] = (), ids: bool = False) -> Lease | Nobody:
         """Leave to ask one of the backends that have the model.
+
+        Args:
+            ids: only those that take an answer up behind token ids.
 
         Raises:
             ModelNotFound: none of them has it any more.
         """
         now = self._clock()
-        having = [member for member in self.members if any(one.id == model for one in member.models or ())]
+        having = [member for member in self._having(model) if not (ids and member.upstream.foreign)]
         if not having:
             raise ModelNotFound(f"The backends no longer have the model {model!r}.", param="model")
         found = choose([member.candidate for member in having], key=key, now=now, tried=tried)
@@ -156,12 +170,14 @@ class Pool:
             lease.report(error)
             if error is None or isinstance(error, CerebrumError):
                 self._seen(lease.member, error)
-            if isinstance(error, Overloaded) and error.retry_after is not None:
+            # Of several hosts behind a balancer, one that is busy does not speak for all.
+            alone = not lease.member.upstream.backend.balanced
+            if alone and isinstance(error, Overloaded) and error.retry_after is not None:
                 lease.member.candidate.aside.set_aside(self._clock() + error.retry_after)
 
     def _seen(self, member: Member, error: CerebrumError | None) -> None:
         """Keeps the metrics: a backend is up when it answers, if only to say no."""
-        up = error is None or not is_failure(error)
+        up = error is None or not is_failure(error, balanced=member.upstream.backend.balanced)
         self._metrics.backend_up.labels(member.name).set(up)
         if not up and error is not None:
             self._metrics.backend_failures.labels(member.name, error.code).inc()

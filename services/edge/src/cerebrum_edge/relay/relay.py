@@ -8,13 +8,15 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from cerebrum_edge.guard.balance import Nobody
+from cerebrum_edge.guard.balance import Nobody, prefix_of
 from cerebrum_edge.guard.retry import RetryBudget, RetryPolicy
 from cerebrum_edge.metrics import EdgeMetrics
 from cerebrum_edge.relay.answer import Answer
+from cerebrum_edge.relay.exchange import Exchange
 from cerebrum_edge.relay.frames import Frames
 from cerebrum_edge.relay.pool import Lease, Pool
 from cerebrum_edge.relay.survival import Survival, SurvivalPolicy, TryAgain
+from cerebrum_edge.relay.upstream import Upstream
 from cerebrum_edge.relay.verdict import is_final, was_taken
 from cerebrum_kit.errors import CerebrumError, Overloaded, UpstreamError, UpstreamUnavailable
 from cerebrum_kit.logs import get_logger
@@ -63,9 +65,10 @@ class Relay:
         tried: set[str] = set()
         again: TryAgain | None = None
         error: CerebrumError | None = None
+        prefix = prefix_of(model, key)
         while True:
-            lease = await self._lease(model, key, tried, again, error)
-            had, taken, answered = answer.pieces, False, False
+            lease = await self._lease(model, key, tried, again, error, ids=answer.needs_ids)
+            had, taken, answered, exchange = answer.pieces, False, False, lease.member.upstream.exchange()
             if answer.begun:
                 self.resumes += 1
                 self._metrics.resumes.inc()
@@ -73,27 +76,38 @@ class Relay:
             patience = None if again is None or again.until is None else max(0.1, again.until - self._clock())
             try:
                 with self.pool.using(lease):
-                    async with lease.member.upstream.stream(answer.path, answer.request(), patience=patience) as body:
+                    path, request = exchange.request(answer.path, answer.request())
+                    async with lease.member.upstream.stream(path, request, patience=patience, prefix=prefix) as body:
                         taken, frames = True, Frames()
                         while not answer.done and (data := await body.read()):
-                            if events := answer.feed(_split(frames, data)):
+                            if events := answer.feed(exchange.frames(_split(frames, data))):
                                 if not answered:
                                     answered = True
                                     lease.answered()
+                                    body.begun()
                                 yield events
-                            if answer.error is not None:
-                                raise answer.error
+                            if failed := answer.error or exchange.error:
+                                raise failed
+                        if not answer.done and (events := answer.feed(exchange.end())):
+                            yield events
                         if not answer.done:
                             raise UpstreamError(f"The backend's stream was cut after {answer.tokens} tokens.")
                         await body.finish(_END_SECONDS)
                     return
             except CerebrumError as exc:
                 error = exc
+            if events := answer.feed(exchange.end()):
+                yield events
+            if answer.done:
+                return  # complete, though its connection did not end as it should
+            if exchange.amended(error):
+                continue
             again = self._after(
                 survival,
                 lease,
                 error,
                 tried,
+                model,
                 taken=taken or was_taken(error),
                 progress=answer.pieces > had,
                 can_resume=answer.can_resume,
@@ -113,15 +127,19 @@ class Relay:
         tried: set[str] = set()
         again: TryAgain | None = None
         error: CerebrumError | None = None
+        prefix = prefix_of(model, key)
         encoded = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         while True:
             lease = await self._lease(model, key, tried, again, error)
+            exchange = lease.member.upstream.exchange()
             try:
                 with self.pool.using(lease):
-                    return await lease.member.upstream.post(path, encoded)
+                    return await _whole(lease.member.upstream, exchange, path, encoded, prefix)
             except CerebrumError as exc:
                 error = exc
-            again = self._after(survival, lease, error, tried, taken=patient and was_taken(error))
+            if exchange.amended(error):
+                continue
+            again = self._after(survival, lease, error, tried, model, taken=patient and was_taken(error))
 
     def _after(
         self,
@@ -129,6 +147,7 @@ class Relay:
         lease: Lease,
         error: CerebrumError,
         tried: set[str],
+        model: str,
         *,
         taken: bool,
         progress: bool = False,
@@ -148,24 +167,31 @@ class Relay:
         log.warning("an attempt failed", backend=lease.member.name, code=error.code, reason=error.message)
         # The others first; when all have been asked, all may be asked again.
         tried.add(lease.member.name)
-        if len(tried) == len(self.pool.members):
+        if tried >= self.pool.having(model):
             tried.clear()
         return again
 
     async def _lease(
-        self, model: str, key: bytes, tried: set[str], again: TryAgain | None, error: CerebrumError | None
+        self,
+        model: str,
+        key: bytes,
+        tried: set[str],
+        again: TryAgain | None,
+        error: CerebrumError | None,
+        *,
+        ids: bool = False,
     ) -> Lease:
         """Leave to ask a backend: now, or, for an answer that had begun, as soon as there is one."""
         if again is None or again.until is None:
             if again is not None:
                 await asyncio.sleep(again.wait)
-            found = self.pool.pick(model, key=key, tried=tried)
+            found = self.pool.pick(model, key=key, tried=tried, ids=ids)
             if isinstance(found, Nobody):
                 raise error or self._refusal(found)
             return found
         with self.pool.anxious():
             await asyncio.sleep(again.wait)
-            while isinstance(found := self.pool.pick(model, key=key, tried=tried), Nobody):
+            while isinstance(found := self.pool.pick(model, key=key, tried=tried, ids=ids), Nobody):
                 left = again.until - self._clock()
                 if left <= 0:
                     raise error or self._refusal(found)
@@ -179,6 +205,20 @@ class Relay:
         if full:
             return Overloaded("Every backend is busy and asked for a pause.", retry_after=wait)
         return UpstreamUnavailable("The backends do not answer; they are left alone for a while.", retry_after=wait)
+
+
+async def _whole(upstream: Upstream, exchange: Exchange, path: str, body: bytes, prefix: str) -> bytes:
+    """A whole JSON answer, streamed where the backend has it in no other form."""
+    if not upstream.foreign:
+        return await upstream.post(path, body, prefix=prefix)
+    async with upstream.stream(*exchange.request(path, body), prefix=prefix) as stream:
+        frames, said = Frames(), list[bytes]()
+        while not said and exchange.error is None and (data := await stream.read()):
+            said = exchange.frames(_split(frames, data))
+        said = said or exchange.end()
+        if exchange.error or not said:
+            raise exchange.error or UpstreamError("The backend's answer was cut.")
+        return said[0]
 
 
 def _split(frames: Frames, data: bytes) -> list[bytes]:

@@ -50,7 +50,7 @@ async def _connect(upstream: Upstream) -> str:
     except ConnectionRefusedError:
         raise _Broken(
             f"{host}:{port} refuses connections",
-            "is cerebrum-inference running there (systemctl status 'cerebrum-inference*'), and on this address?",
+            f"is {_service(upstream)}, and on this address?",
         ) from None
     except OSError as exc:
         raise _Broken(
@@ -61,10 +61,20 @@ async def _connect(upstream: Upstream) -> str:
     return f"{host}:{port} accepts connections"
 
 
+def _service(upstream: Upstream) -> str:
+    if upstream.backend.kind == "openai":
+        return "the server running there"
+    return "cerebrum-inference running there (systemctl status 'cerebrum-inference*')"
+
+
 async def _health(upstream: Upstream) -> str:
+    foreign = upstream.backend.kind == "openai"
+    what = "server" if foreign else "inference service"
     answer = await _asked(
-        upstream.get("/health"), "what listens there is no inference service, or it is stuck: see its log, restart it"
+        upstream.health(), f"what listens there is no {what}, or it is stuck: see its log, restart it"
     )
+    if foreign:
+        return "it answers"
     if answer.get("service") != "inference":
         raise _Broken(
             f"what answers there calls itself {str(answer.get('service'))[:64]!r}",
@@ -75,10 +85,17 @@ async def _health(upstream: Upstream) -> str:
 
 
 async def _key(upstream: Upstream) -> str:
-    await _asked(
-        upstream.get("/v1/slots"),
-        "the key in the edge's key file must be one of the backend's; deploying both hosts again puts it there",
-    )
+    if upstream.backend.kind == "openai":
+        path, mend = (
+            "/v1/models",
+            "the key in the edge's key file must be one that the server takes: edge_upstreams has it",
+        )
+    else:
+        path, mend = (
+            "/v1/slots",
+            "the key in the edge's key file must be one of the backend's; deploying both hosts again puts it there",
+        )
+    await _asked(upstream.get(path), mend)
     return "the backend takes the edge's key"
 
 

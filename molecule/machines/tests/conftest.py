@@ -1,0 +1,6 @@
+"""The scenario's hosts, as fixtures."""
+
+from fleet import lab
+from nodes import pi, vps1, vps2, vps3
+
+__all__ = ["lab", "pi", "vps1", "vps2", "vps3"]

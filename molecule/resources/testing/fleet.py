@@ -1,0 +1,146 @@
+"""What tests of many machines share: hosts that die, clients that go on asking, and which host did the work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from nodes import ROOT, Node
+from support import playbooks
+from support.waiting import eventually
+
+STREAM = {"prompt": "def fibonacci(n):", "max_tokens": 400, "temperature": 0}
+SHORT = {"prompt": "def greet(name):", "max_tokens": 8, "temperature": 0}
+_names = playbooks.plugin("roles/lab_host/module_utils/lab_names.py")
+
+
+class Lab:
+    """The hosts from outside: what holds them up, and their cables."""
+
+    def __init__(self) -> None:
+        scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]).name
+        # As role lab_host makes it.
+        made = hashlib.sha256(f"{ROOT.resolve()} molecule-{scenario}".encode()).hexdigest()[:8]
+        self._lab = _names.Lab(Path("/var/lib/cerebrum-lab"), made)
+
+    def kill(self, host: str) -> None:
+        """The host is gone in this moment, and nobody is told: its cable first, so that no connection is reset."""
+        subprocess.run(["ip", "link", "set", self._lab.veth(host), "down"], check=True)
+        (supervisor,) = _names.supervisors(self._lab.machine(host))
+        os.kill(supervisor, signal.SIGKILL)
+        eventually(lambda: not _names.supervisors(self._lab.machine(host)), f"the end of {host}", seconds=60)
+
+    def revive(self, host: str) -> None:
+        """It is switched on again, and boots by itself."""
+        subprocess.run(["ip", "link", "set", self._lab.veth(host), "up"], check=True)
+        done = playbooks.play("molecule/machines/mend.yml", inventory="localhost,")
+        assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return Lab()
+
+
+@dataclass(frozen=True)
+class Answered:
+    text: str
+    last: dict[str, Any]
+
+
+def stream(url: str, body: dict[str, Any] = STREAM) -> Answered:
+    with httpx.stream("POST", f"{url}/v1/complete/stream", json=body, timeout=120, trust_env=False) as answer:
+        assert answer.status_code == 200, f"{answer.status_code} {answer.read()!r}"
+        events = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
+    return Answered("".join(event.get("token", "") for event in events), events[-1])
+
+
+class Clients:
+    """Three ask for streams, two for short answers, all the time; what went wrong, they keep.
+
+    Args:
+        gentle: one of each, with pauses, so that a play beside them has the machine's processors, too.
+    """
+
+    def __init__(self, url: str, *, gentle: bool = False) -> None:
+        streams, shorts = (1, 1) if gentle else (3, 2)
+        self._pause = 0.5 if gentle else 0.0
+        self.url = url
+        self._expected = stream(url).text
+        assert self._expected, "a text to compare with"
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(self._stream,)) for _ in range(streams)]
+        self._threads += [threading.Thread(target=self._ask, args=(self._short,)) for _ in range(shorts)]
+        self._lock = threading.Lock()
+        self.streams = self.resumed = self.shorts = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Self:
+        for one in self._threads:
+            one.start()
+        self.more()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._over.set()
+        for one in self._threads:
+            one.join(180)
+
+    def more(self, *, streams: int = 4, shorts: int = 4) -> None:
+        """Waits until so many more were answered from beginning to end; a failure ends the test."""
+        want = (self.streams + streams, self.shorts + shorts)
+        eventually(
+            lambda: bool(self.failures) or (self.streams >= want[0] and self.shorts >= want[1]), "answers", seconds=120
+        )
+        assert not self.failures, f"{len(self.failures)} failed, the first: {self.failures[0]}"
+
+    def until_resumed(self, before: int) -> None:
+        """Waits until more streams than that were taken up again."""
+        eventually(lambda: bool(self.failures) or self.resumed > before, "a stream that went on", seconds=90)
+        assert not self.failures, self.failures[0]
+
+    def _ask(self, ask: Callable[[], None]) -> None:
+        while not self._over.wait(self._pause):
+            try:
+                ask()
+            except Exception as exc:  # noqa: BLE001 (whatever a client sees is a failure to be told)
+                self.failures.append(f"{ask.__name__}: {exc!r}")
+
+    def _stream(self) -> None:
+        answer = stream(self.url)
+        assert answer.last.get("done"), f"a stream was cut: {answer.last}"
+        assert "error" not in answer.last, answer.last
+        assert answer.text == self._expected, f"another text: {answer.text!r}, not {self._expected!r}"
+        with self._lock:
+            self.streams += 1
+            self.resumed += bool(answer.last.get("resumed"))
+
+    def _short(self) -> None:
+        answer = httpx.post(f"{self.url}/v1/complete", json=SHORT, timeout=120, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        with self._lock:
+            self.shorts += 1
+
+
+def metric(text: str, pattern: str) -> float:
+    """The sum of the samples that the pattern matches."""
+    return sum(float(value) for value in re.findall(rf"(?m)^{pattern} ([0-9.e+]+)$", text))
+
+
+def work(edge: Node, host: Node, key: str) -> float:
+    """Answers that the inference host has begun, asked for with a key of the edge."""
+    headers = {"x-api-key": edge.host.file(f"/etc/cerebrum/edge/keys/{key}").content_string}
+    text = httpx.get(f"{host.url}/metrics", headers=headers, timeout=30, trust_env=False).text
+    return metric(text, r'cerebrum_inference_http_requests_total\{[^}]*route="/v1/inference[^}]*\}')
