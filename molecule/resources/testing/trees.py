@@ -27,8 +27,9 @@ class Tree:
         assert text.count(old) == 1, f"{path} has {old!r} {text.count(old)} times"
         file.write_text(text.replace(old, new), encoding="utf-8")
 
-    def version(self, version: str) -> None:
-        for service in SERVICES:
+    def version(self, version: str, *services: str) -> None:
+        """Gives the services another version, all of them unless some are named."""
+        for service in services or SERVICES:
             file = self.root / f"services/{service}/pyproject.toml"
             text, count = re.subn(r'(?m)^version = ".*"$', f'version = "{version}"', file.read_text(encoding="utf-8"))
             assert count == 1, file

@@ -18,9 +18,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    found = copy(tmp_path / "tree", "bad")
-    found.version("9.9.9")
-    return found
+    return copy(tmp_path / "tree", "bad")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +50,7 @@ def assert_untouched(traffic: Traffic, nodes: list[Node], before: list[tuple[str
 
 def test_wheel_whose_hash_is_wrong(tree: Tree, traffic: Traffic, pi: Node, vps: Node) -> None:
     before = [(node.instance(), files(node)) for node in (pi, vps)]
+    tree.version("9.9.9", "inference")
     lock = tree.root / "locks/inference.txt"
     pins = re.search(r"(?m)^anyio==.*\n(?: +--hash=.*\n)+", lock.read_text(encoding="utf-8"))
     assert pins
@@ -63,15 +62,16 @@ def test_wheel_whose_hash_is_wrong(tree: Tree, traffic: Traffic, pi: Node, vps: 
     assert_untouched(traffic, [pi, vps], before)
 
 
-def test_configuration_that_is_refused(tree: Tree, traffic: Traffic, pi: Node, vps: Node) -> None:
+def test_configuration_that_is_refused(tree: Tree, traffic: Traffic, pi: Node) -> None:
     """A release that takes fewer waiting requests than the inventory asks for."""
+    tree.version("9.9.9", "edge")
     tree.patch(
         "services/edge/src/cerebrum_edge/settings.py",
         "max_queue: int = Field(8, ge=0, le=10_000)",
         "max_queue: int = Field(8, ge=0, le=16)",
     )
     before = [(pi.instance(), files(pi))]
-    said = upgrade(tree, "--limit", "edge")
+    said = upgrade(tree)
     assert "did not become ready on pi" in said
     assert "CEREBRUM_EDGE_MAX_QUEUE" in said
     assert "What ran before still serves" in said
@@ -79,6 +79,7 @@ def test_configuration_that_is_refused(tree: Tree, traffic: Traffic, pi: Node, v
 
 
 def test_model_that_does_not_load(tree: Tree, traffic: Traffic, pi: Node, vps: Node) -> None:
+    tree.version("9.9.9", "inference")
     before = [(node.instance(), files(node)) for node in (pi, vps)]
     said = upgrade(tree, "-e", '{"inference_models": ["broken"], "inference_default_model": "broken"}')
     assert "did not become ready on vps" in said
@@ -88,6 +89,7 @@ def test_model_that_does_not_load(tree: Tree, traffic: Traffic, pi: Node, vps: N
 
 
 def test_readiness_that_never_comes(tree: Tree, traffic: Traffic, pi: Node) -> None:
+    tree.version("9.9.9", "edge")
     tree.patch(
         "services/edge/src/cerebrum_edge/app.py",
         "            lifecycle.problem = pool.problem\n",
@@ -96,7 +98,7 @@ def test_readiness_that_never_comes(tree: Tree, traffic: Traffic, pi: Node) -> N
     tree.patch("roles/app/defaults/main.yml", "app_start_timeout: 120", "app_start_timeout: 20")
     tree.patch("roles/app/meta/argument_specs.yml", "default: 120", "default: 20")
     before = [(pi.instance(), files(pi))]
-    said = upgrade(tree, "--limit", "edge")
+    said = upgrade(tree)
     assert "did not become ready on pi" in said
     assert "timeout" in said
     assert "What ran before still serves" in said
