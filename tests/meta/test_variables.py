@@ -19,6 +19,7 @@ INTERNAL |= {"backup", "doctor", "logs", "status"}
 CASES = load("tests/meta/refusals.yml")
 # Variables of which no value is wrong, or none that can be told before a host is touched.
 REASONS = {
+    "haproxy_extra": "lines that haproxy itself judges, before they replace anything",
     "app_cache": "a folder of the controller, which is made",
     "models_source": "a folder of the controller; where it holds no model's file, the next source is asked",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Grant = dict[str, Any]
@@ -41,12 +41,11 @@ def is_network(text: object) -> bool:
 
 def problems(
     allow: Sequence[Grant],
-    edge_clients: Sequence[str],
-    inference_clients: Sequence[str],
+    clients: Mapping[str, Sequence[str]],
     ssh_ports: Sequence[object],
     cut: Sequence[str],
 ) -> list[str]:
-    """What is wrong with the variables, in sentences; nothing if they are fine."""
+    """What is wrong with the variables, in sentences; nothing if they are fine. Lists of clients come by variable."""
     found = []
     for index, row in enumerate(allow):
         name = f"firewall_allow entry {index}"
@@ -65,8 +64,8 @@ def problems(
         found += _wrong_networks(f"{name}, from", row.get("from") or [])
         if unknown := sorted(set(row) - {"port", "protocol", "from", "interface", "comment"}):
             found.append(f"{name} has {', '.join(unknown)}: known are port, protocol, from, interface, comment.")
-    found += _wrong_networks("firewall_edge_clients", edge_clients)
-    found += _wrong_networks("firewall_inference_clients", inference_clients)
+    for name, networks in clients.items():
+        found += _wrong_networks(name, networks)
     for port in ssh_ports:
         if port_range(port) is None or "-" in str(port):
             found.append(f"firewall_ssh_ports has {port}: write 1 to 65535.")
