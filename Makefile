@@ -41,7 +41,7 @@ dev: venv ## both services as plain processes with the shipped model, no root; e
 test: ## lint, unit, end-to-end and repository tests, then the roles on real hosts (but for the scenarios that take longest)
 	@scripts/test.sh
 
-test-all: ## all of that, and the scenarios `models`, `tailnet` and `arm64`
+test-all: ## all of that, and the scenarios that are left out (hours on two cores)
 	@scripts/test.sh all
 
 test-unit: venv ## the tests that need no hosts and no root

@@ -35,9 +35,9 @@ ONLY = {"api_key": {"api_key_older_than"}, "app": {"app_cache", "app_keep_releas
 # Set by playbooks and other roles too, or read from another variable that their text names.
 NOT_FOR_PEOPLE = {
     "edge_backends", "firewall_carries", "firewall_edge_port", "firewall_edges", "firewall_haproxy_edges",
-    "firewall_haproxy_port", "firewall_inference_port", "haproxy_host", "haproxy_servers", "haproxy_stage", "haproxy_state",
-    "firewall_transport", "inference_accelerator", "inference_holders", "models_instances", "models_tool",
-    "models_wanted", "ssh_tunnel_state", "transport_kind",
+    "firewall_haproxy_port", "firewall_inference_port", "haproxy_host", "haproxy_servers", "haproxy_stage",
+    "haproxy_state", "firewall_transport", "inference_accelerator", "inference_holders", "models_instances",
+    "models_tool", "models_wanted", "ssh_tunnel_state", "transport_kind",
 }  # fmt: skip
 HEAD = """# Variables
 
