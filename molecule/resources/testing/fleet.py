@@ -9,14 +9,14 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
 
+from crowd import Crowd
 from nodes import ROOT, Node
 from support import playbooks
 from support.waiting import eventually
@@ -67,7 +67,7 @@ def stream(url: str, body: dict[str, Any] = STREAM) -> Answered:
     return Answered("".join(event.get("token", "") for event in events), events[-1])
 
 
-class Clients:
+class Clients(Crowd):
     """Three ask for streams, two for short answers, all the time; what went wrong, they keep.
 
     Args:
@@ -76,47 +76,21 @@ class Clients:
 
     def __init__(self, url: str, *, gentle: bool = False) -> None:
         streams, shorts = (1, 1) if gentle else (3, 2)
-        self._pause = 0.5 if gentle else 0.0
+        super().__init__(*[self._stream] * streams, *[self._short] * shorts, pause=0.5 if gentle else 0.0)
         self.url = url
         self._expected = stream(url).text
         assert self._expected, "a text to compare with"
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(self._stream,)) for _ in range(streams)]
-        self._threads += [threading.Thread(target=self._ask, args=(self._short,)) for _ in range(shorts)]
         self._lock = threading.Lock()
         self.streams = self.resumed = self.shorts = 0
-        self.failures: list[str] = []
-
-    def __enter__(self) -> Self:
-        for one in self._threads:
-            one.start()
-        self.more()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._over.set()
-        for one in self._threads:
-            one.join(180)
 
     def more(self, *, streams: int = 4, shorts: int = 4) -> None:
-        """Waits until so many more were answered from beginning to end; a failure ends the test."""
+        """Waits until so many more were answered from beginning to end."""
         want = (self.streams + streams, self.shorts + shorts)
-        eventually(
-            lambda: bool(self.failures) or (self.streams >= want[0] and self.shorts >= want[1]), "answers", seconds=120
-        )
-        assert not self.failures, f"{len(self.failures)} failed, the first: {self.failures[0]}"
+        self.until(lambda: self.streams >= want[0] and self.shorts >= want[1], "answers", seconds=120)
 
     def until_resumed(self, before: int) -> None:
         """Waits until more streams than that were taken up again."""
-        eventually(lambda: bool(self.failures) or self.resumed > before, "a stream that went on", seconds=90)
-        assert not self.failures, self.failures[0]
-
-    def _ask(self, ask: Callable[[], None]) -> None:
-        while not self._over.wait(self._pause):
-            try:
-                ask()
-            except Exception as exc:  # noqa: BLE001 (whatever a client sees is a failure to be told)
-                self.failures.append(f"{ask.__name__}: {exc!r}")
+        self.until(lambda: self.resumed > before, "a stream that went on", seconds=90)
 
     def _stream(self) -> None:
         answer = stream(self.url)

@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
+from crowd import Crowd
 from nodes import Node
 from support import playbooks
 from support.repo import ROOT
@@ -46,45 +46,20 @@ def play(
     return done
 
 
-class Load:
+class Load(Crowd):
     """Two clients that ask all the time, one for streams and one for whole answers; what went wrong, they keep."""
 
     def __init__(self, edge: Node) -> None:
+        super().__init__(self._stream, self._whole)
         self._url = edge.url
-        self._over = threading.Event()
-        self._clients = [threading.Thread(target=self._ask, args=(ask,)) for ask in (self._stream, self._whole)]
-        self.answered = {"_stream": 0, "_whole": 0}
-        self.failures: list[str] = []
-
-    def __enter__(self) -> Self:
-        for client in self._clients:
-            client.start()
-        self.more()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._over.set()
-        for client in self._clients:
-            client.join(120)
+        self.answered = {"stream": 0, "whole": 0}
 
     def more(self) -> None:
-        """Waits until both clients were answered once more from beginning to end; anything that fails ends the test."""
+        """Waits until both clients were answered once more from beginning to end."""
         before = dict(self.answered)
-        eventually(
-            lambda: bool(self.failures) or all(self.answered[name] > count + 1 for name, count in before.items()),
-            "answers",
-            seconds=60,
-        )
-        assert not self.failures, f"{len(self.failures)} failed, the first: {self.failures[0]}"
-
-    def _ask(self, ask: Any) -> None:
-        while not self._over.is_set():
-            try:
-                ask()
-            except Exception as exc:  # noqa: BLE001 (whatever a client sees is a failure to be told)
-                self.failures.append(f"{ask.__name__}: {exc!r}")
-            else:
-                self.answered[ask.__name__] += 1
+        # One that was under way does not count.
+        enough = {name: count + 2 for name, count in before.items()}
+        self.until(lambda: all(self.answered[name] >= count for name, count in enough.items()), "answers", seconds=60)
 
     def _stream(self) -> None:
         body = {"prompt": "def fibonacci(n):", "max_tokens": 200, "temperature": 0}
@@ -94,11 +69,13 @@ class Load:
         last = events[-1]
         assert last.get("done"), "a stream was cut"
         assert "error" not in last, last
+        self.answered["stream"] += 1
 
     def _whole(self) -> None:
         body = {"prompt": "def greet(name):", "max_tokens": 16}
         answer = httpx.post(f"{self._url}/v1/complete", json=body, timeout=60, trust_env=False)
         assert answer.status_code == 200, answer.text
+        self.answered["whole"] += 1
 
 
 _SAMPLE = """

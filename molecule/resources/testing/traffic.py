@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
+from crowd import Crowd
 from nodes import Node
-from support.waiting import eventually
 
 RATE = 20  # requests a second
 MOST = 20 * 60 * RATE  # whatever a test forgets, the load ends
@@ -22,11 +21,10 @@ _OWN = re.compile(r'cerebrum_edge_build_info\{release="([^"]*)"')
 _REQUESTS = re.compile(r"cerebrum_edge_http_requests_total\{[^}]*\} (\S+)")
 
 
-class Traffic:
+class Traffic(Crowd):
     """Two streams of `tokens` tokens each, again and again, and RATE one-token completions a second, through the edge.
 
     Attributes:
-        failures: what clients saw that was no whole answer.
         streams: the last events of streams that ended well.
         answers: one-token completions, by the release of the edge that answered.
         metrics: what /metrics said of the edge's own releases (`edge`) and of its backends' (`backend`): requests by
@@ -34,61 +32,35 @@ class Traffic:
     """
 
     def __init__(self, edge: Node, *, tokens: int = 1500) -> None:
+        super().__init__(self._stream, self._stream, self._keep_asking, self._look)
         self._url = edge.url
         self._tokens = tokens
         # One for all, since making one costs as much as an answer; a new connection each time, to be accepted anew.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.Client(timeout=60, trust_env=False, limits=limits)
-        self._over = threading.Event()
         self._sent = 0
-        self.failures: list[str] = []
         self.streams: list[dict[str, Any]] = []
         self.answers: Counter[str] = Counter()
         self.metrics: dict[str, dict[str, float]] = {"edge": {}, "backend": {}}
         self.slowest = 0.0
 
-    def __enter__(self) -> Self:
-        work = [self._keep_streaming, self._keep_streaming, self._keep_asking, self._keep_looking]
-        self._threads = [threading.Thread(target=one) for one in work]
-        for thread in self._threads:
-            thread.start()
-        self.more()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(300)
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
         self._client.close()
 
     def more(self) -> None:
-        """Waits until a second's worth of requests was answered once more; anything that failed ends the test."""
+        """Waits until a second's worth of requests was answered once more."""
         before = self.answers.total()
-        eventually(lambda: bool(self.failures) or self.answers.total() >= before + RATE, "answers", seconds=60)
-        assert not self.failures, f"{len(self.failures)} failed, the first: {self.failures[0]}"
-
-    def _keep_streaming(self) -> None:
-        while not self._over.is_set():
-            self._kept(self._stream)
+        self.until(lambda: self.answers.total() >= before + RATE, "answers", seconds=60)
 
     def _keep_asking(self) -> None:
         due = time.monotonic()
         with ThreadPoolExecutor(32) as clients:
             while not self._over.wait(max(0.0, due - time.monotonic())) and self._sent < MOST:
-                clients.submit(self._kept, self._ask)
+                clients.submit(self.attempt, self._ask)
                 self._sent += 1
                 due += 1 / RATE
             clients.shutdown(cancel_futures=True)  # those that a slow machine has not begun yet
-
-    def _keep_looking(self) -> None:
-        while not self._over.wait(0.25):
-            self._kept(self._look)
-
-    def _kept(self, work: Any) -> None:
-        try:
-            work()
-        except Exception as exc:  # noqa: BLE001 (whatever a client sees is a failure to be told)
-            self.failures.append(f"{work.__name__}: {exc!r}")
 
     def _stream(self) -> None:
         body = {"prompt": "!", "model": "slow", "max_tokens": self._tokens, "temperature": 0}
@@ -112,6 +84,7 @@ class Traffic:
         self.slowest = max(self.slowest, time.monotonic() - began)
 
     def _look(self) -> None:
+        self._over.wait(0.25)
         text = self._client.get(f"{self._url}/metrics").text
         own = _OWN.search(text)
         assert own, "the edge does not name its release"

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from traffic import Traffic
-from trees import Tree, copy
 
 from nodes import Node
 from plays import start
+from traffic import Traffic
+from trees import Tree, copy
 
 pytestmark = pytest.mark.timeout(1800)
 

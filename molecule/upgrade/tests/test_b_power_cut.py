@@ -6,11 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from trees import copy
 
 from nodes import Node
 from plays import ABORTED, play
 from support import playbooks
+from trees import copy
 
 pytestmark = pytest.mark.timeout(1800)
 # Each the last before the power fails; every run has the one before behind it, so it must pass what that one left.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from traffic import Traffic
 
 from nodes import Node
 from plays import play
+from traffic import Traffic
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from traffic import Traffic
-from trees import Tree, previous
 
 from nodes import Node
 from plays import play, start
+from traffic import Traffic
+from trees import Tree, previous
 
 pytestmark = pytest.mark.timeout(1800)  # whole deployments under load; a test that hangs is what this is for
 
