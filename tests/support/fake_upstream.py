@@ -9,7 +9,10 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+from support.waiting import eventually
 
 MODELS = {
     "object": "list",
@@ -36,8 +39,22 @@ def chunk(data: bytes) -> bytes:
 
 
 def reset(connection: socket.socket) -> None:
-    """Closes with RST instead of FIN."""
+    """Closes with RST instead of FIN, once the client has read all that was sent: a reset overtakes what it has not."""
+    ends = connection.getpeername()[1], connection.getsockname()[1]
+    eventually(lambda: unread(*ends) == 0, "a client that reads what it is sent")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def unread(reader: int, writer: int) -> int:
+    """Bytes between two ports of this machine, and those that wait at the reader's end."""
+    ports = [f"{port:04X}" for port in (reader, writer)]
+    total = 0
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        found = [local.rpartition(":")[2], remote.rpartition(":")[2]]
+        sending, waiting = (int(one, 16) for one in queues.split(":"))
+        total += waiting if found == ports else sending if found == ports[::-1] else 0
+    return total
 
 
 class FakeUpstream:
