@@ -63,6 +63,12 @@ def serves(pi: Node) -> bool:
     return ready and stream(pi)[-1].get("finish_reason") is not None
 
 
+def is_ready(node: Node) -> bool:
+    """A service that had lost its backend says so until it has looked again."""
+    said = node.host.check_output(f"systemctl show --property=StatusText --value {node.instance()}")
+    return str(said).strip() == "ready"
+
+
 @contextmanager
 def fault(pi: Node, node: Node, begin: str, end: str) -> Iterator[None]:
     """A host with a fault, which is mended whatever comes of it; and the system serves again."""
@@ -71,7 +77,7 @@ def fault(pi: Node, node: Node, begin: str, end: str) -> Iterator[None]:
         yield
     finally:
         node.host.check_output(end)
-        until(lambda: serves(pi), "the system serves again")
+        until(lambda: serves(pi) and is_ready(pi), "the system serves again, and says so")
 
 
 @contextmanager
