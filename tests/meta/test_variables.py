@@ -83,6 +83,8 @@ def test_a_text_for_a_list_is_told() -> None:
         "a_list is 'qwen_7b,tiny', a text; write a list, as [qwen_7b, tiny]."
     ]
     assert PREFLIGHT.texts_for_lists(options, {"a_list": ["qwen_7b"]}) == []
+    (said,) = PREFLIGHT.texts_for_lists({"rows": {"type": "list", "elements": "dict"}}, {"rows": "{api_key: s3cret}"})
+    assert "s3cret" not in said
 
 
 def test_preflight_finds_a_text_for_a_list_in_an_inventory(tmp_path: Any) -> None:

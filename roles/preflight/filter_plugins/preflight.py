@@ -37,11 +37,17 @@ def _alike(name: str, known: Collection[str], prefixes: Collection[str]) -> str:
 
 def texts_for_lists(options: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> list[str]:
     """Lists that were given as a text, which Ansible takes: in sentences; nothing if there are none."""
-    return [
-        f"{name} is {value!r}, a text; write a list, as [{', '.join(value.split(',')) if value else ''}]."
-        for name, value in sorted(values.items())
-        if name in options and options[name]["type"] == "list" and isinstance(value, str)
-    ]
+    found = []
+    for name, value in sorted(values.items()):
+        if name not in options or options[name]["type"] != "list" or not isinstance(value, str):
+            continue
+        if options[name].get("elements") == "dict":
+            found.append(f"{name} is a text, which is not shown, since entries may hold keys; write a list of entries.")
+        else:
+            found.append(
+                f"{name} is {value!r}, a text; write a list, as [{', '.join(value.split(',')) if value else ''}]."
+            )
+    return found
 
 
 class FilterModule:
