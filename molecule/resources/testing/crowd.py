@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
 from support.waiting import eventually
 
 
-class Crowd:
+class Crowd(ABC):
     """Each of `works` is done again and again by a thread of its own, from entering to leaving the block.
 
     Attributes:
@@ -33,9 +34,9 @@ class Crowd:
         for thread in self._threads:
             thread.join(300)
 
+    @abstractmethod
     def more(self) -> None:
         """Waits until all sorts of clients were answered once more from beginning to end."""
-        raise NotImplementedError
 
     def until(self, condition: Callable[[], bool], what: str, *, seconds: float) -> None:
         """Waits until `condition` holds; a client's failure ends the test."""
