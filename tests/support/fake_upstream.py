@@ -102,7 +102,10 @@ class FakeUpstream:
                     head += connection.recv(65536)
                 self.requests.append(head)
                 if not head.startswith(b"GET /v1/models"):
-                    self.behaviour(connection)
+                    try:
+                        self.behaviour(connection)
+                    except OSError:  # who has left before all was said is felt by saying it
+                        self.client_gone.set()
                     return
                 body = json.dumps(self._listing).encode()
                 connection.sendall(
