@@ -87,7 +87,7 @@ def first_token(url: str) -> None:
             event = json.loads(line[6:]) if line.startswith("data: ") else {}
             if "error" in event:
                 break
-            if event.get("text"):
+            if event.get("token"):
                 return
     sys.exit(f"cerebrum: no token came through {url}: {answer.status_code}")
 
