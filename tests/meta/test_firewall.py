@@ -15,7 +15,7 @@ from support.playbooks import plugin
 from support.repo import ROOT, load
 
 FIREWALL = plugin("roles/firewall/filter_plugins/firewall.py")
-PORTS = {"edge": 7000, "inference": 9000, "haproxy": 9100}
+PORTS = {"edge": 7000, "inference": 9000, "haproxy": 9200}
 NOBODY: dict[str, list[str]] = {"edge": [], "inference": [], "haproxy": []}
 PRIVATE = load("roles/firewall/defaults/main.yml")["firewall_edge_clients"]
 
@@ -49,7 +49,7 @@ def test_direct_inference_is_for_the_edges_in_both_families() -> None:
 def test_balancer_is_for_the_edges(transport: str, expected: str) -> None:
     (line,) = [one for one in rules(["haproxy"], transport, {**NOBODY, "haproxy": ["192.0.2.1"]}) if "haproxy" in one]
     assert line.startswith(expected)
-    assert 'tcp dport 9100 counter accept comment "haproxy"' in line
+    assert 'tcp dport 9200 counter accept comment "haproxy"' in line
 
 
 @pytest.mark.parametrize("carries", ["edge", "haproxy", "inference"])

@@ -21,7 +21,7 @@ role: Any = plugin("roles/haproxy/filter_plugins/haproxy.py")
 VARS = load("roles/haproxy/vars/main.yml")
 DEFAULTS = load("roles/haproxy/defaults/main.yml")
 SERVERS = [{"name": "vps1", "address": "10.0.0.1:9000"}, {"name": "vps2", "address": "[fd00::2]:9000"}]
-FOREIGN = {"name": "vllm", "port": 9101, "servers": [{"name": "gpu", "address": "10.0.0.9:8000"}]}
+FOREIGN = {"name": "vllm", "port": 9201, "servers": [{"name": "gpu", "address": "10.0.0.9:8000"}]}
 # As HAProxy 2.6 writes it.
 HEAD = (
     "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
@@ -46,14 +46,14 @@ def rendered(**more: Any) -> str:
 
 
 def test_pools_have_one_form_and_ours_is_the_first() -> None:
-    ours, other = role.pools_of(SERVERS, "9100", [FOREIGN])
-    assert (ours["name"], ours["port"], ours["check"]) == ("inference", 9100, "/ready")
-    assert (other["name"], other["port"], other["check"]) == ("vllm", 9101, "/health")
-    assert [pool["name"] for pool in role.pools_of([], 9100, [FOREIGN])] == ["vllm"]
+    ours, other = role.pools_of(SERVERS, "9200", [FOREIGN])
+    assert (ours["name"], ours["port"], ours["check"]) == ("inference", 9200, "/ready")
+    assert (other["name"], other["port"], other["check"]) == ("vllm", 9201, "/health")
+    assert [pool["name"] for pool in role.pools_of([], 9200, [FOREIGN])] == ["vllm"]
 
 
 def test_fine_pools_have_no_problems() -> None:
-    assert role.problems(SERVERS, 9100, 8405, [FOREIGN]) == []
+    assert role.problems(SERVERS, 9200, 8405, [FOREIGN]) == []
 
 
 @given(st.text(max_size=30))
@@ -67,7 +67,7 @@ def test_endpoint_is_an_address_and_a_port(text: str) -> None:
 @given(st.text(alphabet=string.printable, max_size=12), st.text(alphabet=string.printable, max_size=24))
 def test_what_has_no_problems_cannot_write_lines_of_its_own(name: str, address: str) -> None:
     servers = [{"name": name, "address": address}]
-    if role.problems(servers, 9100, 8405, []) == []:
+    if role.problems(servers, 9200, 8405, []) == []:
         (line,) = [line for line in rendered(haproxy_servers=servers).splitlines() if line.startswith("    server ")]
         assert line.split() == ["server", name, address, "check"]
 

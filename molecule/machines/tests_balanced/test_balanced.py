@@ -228,7 +228,7 @@ def test_balancer_says_in_json_that_nobody_is_there(pi: Node, balancer: Node) ->
         "s.sendall(b'{};{};{}\\n'); s.recv(99)"
     )
     ask = (
-        f"import http.client as h; c = h.HTTPConnection('{balancer.address}', 9100); "
+        f"import http.client as h; c = h.HTTPConnection('{balancer.address}', 9200); "
         "c.request('GET', '/v1/models', headers={'x-request-id': 'mine'}); a = c.getresponse(); "
         "print(a.status, a.headers['retry-after'], a.read().decode())"
     )

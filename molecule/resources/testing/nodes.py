@@ -96,7 +96,7 @@ def vps3() -> Node:
 
 @pytest.fixture(scope="session")
 def balancer() -> Node:
-    return node("balancer", "haproxy", 9100)
+    return node("balancer", "haproxy", 9200)
 
 
 @pytest.fixture(scope="session")
