@@ -11,8 +11,11 @@ from operating import FOLDER, plain, run, stream, unchanged, untouched
 
 pytestmark = pytest.mark.timeout(600)
 LISTING = Path(__file__).resolve().parents[1] / "listing.sh"
-# Copies that the tools which keep accounts make of what they change.
-OTHERS = {"file /etc/passwd-", "file /etc/group-", "file /etc/shadow-", "file /etc/gshadow-"}
+# Copies that the tools which keep accounts make of what they change, and the folder through which Ansible sends files.
+OTHERS = {
+    *(f"file /etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow")),
+    *(f"file /root/.ansible{below}" for below in ("", "/tmp")),
+}
 
 
 def listing(node: Node) -> set[str]:
