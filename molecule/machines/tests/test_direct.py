@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fleet import Clients, Lab, metric, work
+from fleet import Clients, Lab, metric, that_streams, work
 from nodes import Node
 from plays import play
 from support.waiting import eventually
@@ -55,18 +55,14 @@ def test_streams_outlive_a_host_that_is_gone_without_a_word_and_it_comes_back(
 ) -> None:
     hosts = ("vps1", vps1), ("vps2", vps2)
     with Clients(pi.url) as clients:
-        # One that has nothing in work would cut nothing.
-        before = shares(pi, *hosts)
-        clients.more(streams=6)
-        now = shares(pi, *hosts)
-        busiest = max(now, key=lambda name: now[name] - before[name])
         resumed = clients.resumed
-        lab.kill(busiest)
+        busy = that_streams(pi, *hosts)
+        lab.kill(busy)
         clients.until_resumed(resumed)
         clients.more(streams=10, shorts=10)
         text = httpx.get(f"{pi.url}/metrics", trust_env=False).text
-        assert metric(text, rf'cerebrum_edge_backend_up\{{backend="{busiest}"\}}') == 0
-        lab.revive(busiest)
+        assert metric(text, rf'cerebrum_edge_backend_up\{{backend="{busy}"\}}') == 0
+        lab.revive(busy)
         grow(pi, clients, *hosts)
     assert clients.failures == []
 

@@ -14,7 +14,8 @@ LISTING = Path(__file__).resolve().parents[1] / "listing.sh"
 # Copies that the tools which keep accounts make of what they change, and the folder through which Ansible sends files.
 OTHERS = {
     *(f"file /etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow")),
-    *(f"file /root/.ansible{below}" for below in ("", "/tmp")),
+    "file /root/.ansible",
+    "file /root/.ansible/tmp",
 }
 
 

@@ -21,8 +21,8 @@ from nodes import ROOT, Node
 from support import playbooks
 from support.waiting import eventually
 
-STREAM = {"prompt": "def fibonacci(n):", "max_tokens": 400, "temperature": 0}
-SHORT = {"prompt": "def greet(name):", "max_tokens": 8, "temperature": 0}
+STREAM: dict[str, Any] = {"prompt": "def fibonacci(n):", "max_tokens": 400, "temperature": 0}
+SHORT: dict[str, Any] = {"prompt": "def greet(name):", "max_tokens": 8, "temperature": 0}
 _names = playbooks.plugin("roles/lab_host/module_utils/lab_names.py")
 
 
@@ -115,6 +115,30 @@ def metric(text: str, pattern: str) -> float:
 
 def work(edge: Node, host: Node, key: str) -> float:
     """Answers that the inference host has begun, asked for with a key of the edge."""
-    headers = {"x-api-key": edge.host.file(f"/etc/cerebrum/edge/keys/{key}").content_string}
-    text = httpx.get(f"{host.url}/metrics", headers=headers, timeout=30, trust_env=False).text
+    text = _ask(host, "/metrics", _shown(edge, key)).text
     return metric(text, r'cerebrum_inference_http_requests_total\{[^}]*route="/v1/inference[^}]*\}')
+
+
+def that_streams(edge: Node, *hosts: tuple[str, Node]) -> str:
+    """The first of the hosts that is seen well inside of one of the long streams; short answers do not count."""
+    keys = {name: _shown(edge, name) for name, _ in hosts}
+    found: list[str] = []
+
+    def look() -> bool:
+        for name, host in hosts:
+            slots = _ask(host, "/v1/slots", keys[name]).json()["slots"]
+            written = [slot["generated_tokens"] for slot in slots if slot["state"] == "decode"]
+            if any(SHORT["max_tokens"] < tokens < STREAM["max_tokens"] / 2 for tokens in written):
+                found.append(name)
+        return bool(found)
+
+    eventually(look, "a host in the middle of a stream", seconds=60)
+    return found[0]
+
+
+def _shown(edge: Node, key: str) -> dict[str, str]:
+    return {"x-api-key": edge.host.file(f"/etc/cerebrum/edge/keys/{key}").content_string}
+
+
+def _ask(host: Node, path: str, headers: dict[str, str]) -> httpx.Response:
+    return httpx.get(f"{host.url}{path}", headers=headers, timeout=30, trust_env=False)
