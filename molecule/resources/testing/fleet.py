@@ -119,9 +119,13 @@ def work(edge: Node, host: Node, key: str) -> float:
     return metric(text, r'cerebrum_inference_http_requests_total\{[^}]*route="/v1/inference[^}]*\}')
 
 
-def that_streams(edge: Node, *hosts: tuple[str, Node]) -> str:
-    """The first of the hosts that is seen well inside of one of the long streams; short answers do not count."""
-    keys = {name: _shown(edge, name) for name, _ in hosts}
+def that_streams(edge: Node, *hosts: tuple[str, Node], key: str = "") -> str:
+    """The first of the hosts that is seen well inside of one of the long streams; short answers do not count.
+
+    Args:
+        key: of the edge, where it has one for all of them.
+    """
+    keys = {name: _shown(edge, key or name) for name, _ in hosts}
     found: list[str] = []
 
     def look() -> bool:
