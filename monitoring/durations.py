@@ -30,6 +30,11 @@ def text(amount: float) -> str:
     return f"{whole}s"
 
 
+def spoken(amount: int) -> str:
+    minutes, rest = divmod(amount, 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def scaled(duration: str, scale: float, *, least: int = 0) -> str:
     return duration if scale == 1 else text(max(least, seconds(duration) * scale))
 

@@ -11,7 +11,13 @@ from typing import Any
 from monitoring.durations import scaled
 
 RECEIVERS = ("page", "ticket", "watchdog", "none")
-PEOPLE = 'severity=~"page|ticket"'
+_PEOPLE = 'severity=~"page|ticket"'
+_WAITS = {"page": "30s", "ticket": "2m", "none": "0s"}
+
+
+def wait_of(severity: str) -> str:
+    """How long a new alert waits for others of its name before it is told."""
+    return _WAITS[severity]
 
 
 def tree(scale: float = 1) -> dict[str, Any]:
@@ -31,14 +37,14 @@ def _route(scale: float) -> dict[str, Any]:
         # What has no severity that is known here still reaches somebody.
         "receiver": "ticket",
         "group_by": ["alertname"],
-        **timing("2m", "30m", "1d"),
+        **timing(_WAITS["ticket"], "30m", "1d"),
         "routes": [
             # It fires always; whoever gets it notices when it stops.
-            {"matchers": ['alertname="Watchdog"'], "receiver": "watchdog", **timing("0s", "1m", "5m")},
+            {"matchers": ['alertname="Watchdog"'], "receiver": "watchdog", **timing(_WAITS["none"], "1m", "5m")},
             {"matchers": ['severity="none"'], "receiver": "none"},
             # What follows from the same fault has other names and is inhibited, so a name is a group: a second fault
             # is told at once, and does not wait for the interval of the first.
-            {"matchers": ['severity="page"'], "receiver": "page", **timing("30s", "2m", "4h")},
+            {"matchers": ['severity="page"'], "receiver": "page", **timing(_WAITS["page"], "2m", "4h")},
             {"matchers": ['severity="ticket"'], "receiver": "ticket"},
         ],
     }
@@ -50,12 +56,12 @@ def _inhibitions() -> list[dict[str, Any]]:
 
     return [
         # A host that is gone takes along all that runs on it, and is gone for the edges that ask it.
-        rule(['alertname="HostDown"'], [PEOPLE, 'alertname!="HostDown"'], "instance"),
+        rule(['alertname="HostDown"'], [_PEOPLE, 'alertname!="HostDown"'], "instance"),
         rule(['alertname=~"HostDown|InferenceDown"'], ['alertname=~"BackendDown|BreakerOpen"'], "backend"),
         # A service that is gone says nothing more of itself that would help.
         rule(
             ['alertname=~"EdgeDown|InferenceDown"'],
-            [PEOPLE, 'alertname!~"EdgeDown|InferenceDown"'],
+            [_PEOPLE, 'alertname!~"EdgeDown|InferenceDown"'],
             "job",
             "instance",
         ),
