@@ -33,6 +33,8 @@ PURE = [
     *(f"services/edge/src/cerebrum_edge/relay/{name}.py" for name in RELAY),
     *(f"services/cli/src/cerebrum_cli/answer/{name}.py" for name in ANSWER),
     *(f"services/cli/src/cerebrum_cli/{name}.py" for name in ("doctor", "prompt", "reports", "repl/commands")),
+    *(f"services/edge/src/cerebrum_edge/{name}.py" for name in ("outcomes", "pace", "waits")),
+    "services/cli/src/cerebrum_cli/probe/textfile.py",
     "services/inference/src/cerebrum_inference/residency.py",
     "services/inference/src/cerebrum_inference/grammar/schema.py",
     "services/inference/src/cerebrum_inference/grammar/tools.py",
