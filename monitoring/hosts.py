@@ -150,7 +150,7 @@ MACHINES = (
     Alert(
         "ClockUnsynchronised",
         "ticket",
-        "max_over_time(node_timex_sync_status[15m]) == 0 and node_timex_maxerror_seconds >= 16",
+        "node_timex_sync_status == 0 and node_timex_maxerror_seconds >= 16",
         "Nothing sets the clock of {{ $labels.instance }}",
         "The kernel has had no time from a server for long. "
         "First: `timedatectl timesync-status` there; can it reach its servers?",

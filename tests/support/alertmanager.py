@@ -32,6 +32,7 @@ def configuration(folder: Path) -> Path:
 
 class Alertmanager:
     def __init__(self, address: str) -> None:
+        self.address = address
         self._alerts = f"http://{address}/api/v2/alerts"
         self._ready = f"http://{address}/-/ready"
 

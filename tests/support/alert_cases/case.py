@@ -80,8 +80,8 @@ class Case:
 
 
 def fires(alert: str, what: str, series: Mapping[str, str], *, since: str = "0s", labels: Mapping[str, str],
-          value: str = "", step: int = 15) -> Case:  # fmt: skip
-    return Case(alert, "fires", what, series, since, labels, value, step)
+          value: str = "", step: int = 15, sudden: bool = True) -> Case:  # fmt: skip
+    return Case(alert, "fires", what, series, since, labels, value, step, sudden)
 
 
 def quiet(alert: str, what: str, series: Mapping[str, str], at: str, *, step: int = 15) -> Case:

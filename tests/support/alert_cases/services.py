@@ -97,6 +97,15 @@ CASES: tuple[Case, ...] = (
         since="75s",
         labels={**_EDGE, "backend": "vps", "state": "open"},
     ),
+    fires(
+        "BreakerOpen",
+        "opened minutes ago",
+        {**_states("0x60", "1x60"), **_openings("0x4 1x60")},
+        since="4m",
+        labels={**_EDGE, "backend": "vps", "state": "open"},
+        sudden=False,
+    ),
+    quiet("BreakerOpen", "long closed again", {**_states("0x60", "1x60"), **_openings("0x4 1x60")}, "8m"),
     quiet("BreakerOpen", "closed after a try", {**_states("0x60", "1x60"), **_openings("5x60")}, "10m"),
     idle("BreakerOpen", "nothing is asked", {**_states("0x60", "1x60"), **_openings("0x60")}, "10m"),
     fires(
