@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from support.alert_cases.case import Case, fires, quiet
+from collections.abc import Callable
+
+from support.alert_cases.case import Case, fires, in_its_window, quiet
 
 _VPS = {"job": "node", "instance": "vps"}
 _N = 'job="node",instance="vps"'
@@ -34,6 +36,10 @@ def _throttled(reason: str, when: str, values: str) -> dict[str, str]:
 
 def _timex(status: str, error: str) -> dict[str, str]:
     return {f"node_timex_sync_status{{{_N}}}": status, f"node_timex_maxerror_seconds{{{_N}}}": error}
+
+
+def _single(family: str, labels: str = _N) -> Callable[[str], dict[str, str]]:
+    return lambda values: {f"{family}{{{labels}}}": values}
 
 
 def _unit(name: str, state: str) -> dict[str, str]:
@@ -84,6 +90,7 @@ CASES: tuple[Case, ...] = (
     fires(
         "DiskReadOnly", "since a minute", {f"node_filesystem_readonly{{{_D}}}": "0x20 1x20"}, since="315s", labels=_ROOT
     ),
+    *in_its_window("DiskReadOnly", _single("node_filesystem_readonly", _D), "1d", labels=_ROOT, step=1800),
     quiet("DiskReadOnly", "it always was", {f"node_filesystem_readonly{{{_D}}}": "1x40"}, "8m"),
     fires(
         "CardWornOut",
@@ -96,7 +103,7 @@ CASES: tuple[Case, ...] = (
     fires("MemoryLow", "4 percent", _memory("40x40"), labels=_VPS, value="4%"),
     quiet("MemoryLow", "6 percent", _memory("60x40"), "9m"),
     fires("OutOfMemory", "one ended", {f"node_vmstat_oom_kill{{{_N}}}": "3x4 4x40"}, since="75s", labels=_VPS),
-    quiet("OutOfMemory", "long ago", {f"node_vmstat_oom_kill{{{_N}}}": "3x4 4x90"}, "20m"),
+    *in_its_window("OutOfMemory", _single("node_vmstat_oom_kill"), "15m", labels=_VPS, step=30),
     fires(
         "HostHot",
         "one zone of two",
@@ -168,6 +175,15 @@ CASES: tuple[Case, ...] = (
         since="405s",
         labels=_VPS,
         value="3",
+    ),
+    *in_its_window(
+        "RebootLoop",
+        _single("node_context_switches_total"),
+        "1h",
+        samples="900x4 3 2 1",
+        labels=_VPS,
+        value="3",
+        step=60,
     ),
     quiet("RebootLoop", "twice", {f"node_context_switches_total{{{_N}}}": "900+1x8 0+1x8 0+1x40"}, "10m"),
     fires("TailnetDown", "away", {f"cerebrum_tailnet_up{{{_N}}}": "0x40"}, labels=_VPS),
