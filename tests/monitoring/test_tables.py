@@ -79,6 +79,19 @@ def test_rules_for_a_lab_have_shorter_times(tmp_path: Path) -> None:
     assert load(tmp_path / "tree.yml")["route"]["group_wait"] == "12s"
 
 
+def test_thresholds_are_what_an_operator_says(tmp_path: Path) -> None:
+    done = _generator("--out", tmp_path, "--set", "key_age_days=90", "--set", "probe_wanted=0")
+    assert done.returncode == 0, done.stderr
+    given, other = load(RULES / files.THRESHOLDS), load(tmp_path / "rules" / files.THRESHOLDS)
+    changed = {
+        one["record"]: one["expr"]
+        for one, before in zip(other["groups"][0]["rules"], given["groups"][0]["rules"], strict=True)
+        if one != before
+    }
+    assert changed == {"cerebrum:threshold:key_age_days": "vector(90)", "cerebrum:threshold:probe_wanted": "vector(0)"}
+    assert load(tmp_path / "rules/hosts.yml") == load(RULES / "hosts.yml")
+
+
 def _alerts(content: Any) -> list[dict[str, Any]]:
     return [rule for group in content["groups"] for rule in group["rules"] if "alert" in rule]
 
@@ -86,7 +99,10 @@ def _alerts(content: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--scale", "0.1"], "belong together"),
+        (["--scale", "0.1"], "--scale and --set want --out"),
+        (["--set", "key_age_days=90"], "--scale and --set want --out"),
+        (["--out", "x", "--set", "key_age_day=90"], "threshold 'key_age_day': there are card_worn_ratio, "),
+        (["--out", "x", "--set", "key_age_days=old"], "'key_age_days=old': wanted is NAME=NUMBER"),
         (["--scale", "0", "--out", "x"], "--scale 0: wanted is a number above 0 and up to 1"),
         (["--check", "--scale", "0.1", "--out", "x"], "--check stands alone"),
     ],
