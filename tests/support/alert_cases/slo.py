@@ -79,14 +79,14 @@ class _Cases:
 
     def _fast(self) -> list[Case]:
         hour, hours = (burn.factor * self._one.budget for burn in FAST)
-        enough, few = math.ceil(60 * hour * 1.1), math.floor(60 * hour * 0.85)
+        enough, few = math.ceil(60 * hour * 1.02), math.floor(60 * hour * 0.95)
         return [
             self._burst("a burst", enough),
             self._burst("a burst that ended", enough, after=10),
             self._burst("a burst long over", enough, after=20, kind="quiet"),
             self._burst("a burst too short", few, kind="quiet"),
-            self._share("some of six hours", "Fast", hours * 1.2, samples=72, window=72, step=300),
-            self._share("few of six hours", "Fast", hours * 0.85, samples=72, window=72, step=300, kind="quiet"),
+            self._share("some of six hours", "Fast", hours * 1.08, samples=72, window=72, step=300),
+            self._share("few of six hours", "Fast", hours * 0.93, samples=72, window=72, step=300, kind="quiet"),
             self._hour("three of three", bad=3, kind="fires"),
             self._hour("two of two", bad=2, kind="idle"),
             self._hour("nothing asked", bad=0, kind="idle"),
@@ -102,7 +102,7 @@ class _Cases:
                     f"{much} of {long}", "Slowly", limit * by, samples=many, window=many, step=_HALF_HOUR, kind=kind
                 )
                 for long, (many, limit) in days_samples.items()
-                for much, by, kind in (("some", 1.2, "fires"), ("few", 0.85, "quiet"))
+                for much, by, kind in (("some", 1.08, "fires"), ("few", 0.93, "quiet"))
             ),
             self._day("five of a day's twenty-four", bad=5, kind="fires"),
             self._day("four of a day's twenty-four", bad=4, kind="idle"),
