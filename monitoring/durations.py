@@ -10,7 +10,7 @@ EVALUATION_SECONDS = 15
 _SHORTEST_WINDOW = 4 * SCRAPE_SECONDS
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+)([smhd])")
-_WINDOW = re.compile(r"\[(\d+[smhd])\]")
+_WINDOW = re.compile(r"\[(\d+[smhd])(?::(\d+[smhd]))?\]")
 
 
 def seconds(duration: str) -> int:
@@ -40,5 +40,9 @@ def scaled(duration: str, scale: float, *, least: int = 0) -> str:
 
 
 def scaled_windows(expr: str, scale: float) -> str:
-    """The expression with its range selectors shortened."""
-    return _WINDOW.sub(lambda found: f"[{scaled(found[1], scale, least=_SHORTEST_WINDOW)}]", expr)
+    """The expression with its range selectors shortened, and the steps of those that have them."""
+
+    def shorter(found: re.Match[str]) -> str:
+        return "[" + ":".join(scaled(one, scale, least=_SHORTEST_WINDOW) for one in found.groups() if one) + "]"
+
+    return _WINDOW.sub(shorter, expr)

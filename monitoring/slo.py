@@ -58,10 +58,11 @@ class Burn:
 
 FAST = (Burn("1h", "5m", 0.08, 3), Burn("6h", "30m", 0.2, 5))
 SLOW = (Burn("1d", "2h", 0.3, 5), Burn("3d", "6h", 0.45, 8))
-# Long windows are read over many samples and change slowly: they are computed less often. Not less than every five
-# minutes, or their series would have holes.
+# A day has thousands of samples a series: it is read less often. Not less than every five minutes, or what is recorded
+# would have holes. Longer windows are added up from hours, of which the last one may be missing by then.
 _QUICK = ("5m", "30m", "1h", "2h", "6h")
 _LAZY = ("1d", "3d", PERIOD)
+_BY_THE_HOUR = ("3d", PERIOD)
 _LAZY_INTERVAL = "2m"
 
 
@@ -144,11 +145,17 @@ def _recordings(one: Objective, windows: tuple[str, ...]) -> list[Recording]:
     for window in windows:
         ratio = f'{_BAD}{window}{{slo="{one.slo}"}} / ({_EVENTS}{window}{{slo="{one.slo}"}} > 0)'
         rules += [
-            Recording(_BAD + window, one.bad.replace("WINDOW", window), labels),
-            Recording(_EVENTS + window, one.events.replace("WINDOW", window), labels),
+            Recording(_BAD + window, _increase(one, _BAD, one.bad, window), labels),
+            Recording(_EVENTS + window, _increase(one, _EVENTS, one.events, window), labels),
             Recording(_ERRORS + window, ratio, labels),
         ]
     return rules
+
+
+def _increase(one: Objective, record: str, expr: str, window: str) -> str:
+    if window in _BY_THE_HOUR:
+        return f'sum_over_time({record}1h{{slo="{one.slo}"}}[{window}:1h])'
+    return expr.replace("WINDOW", window)
 
 
 def _remaining(one: Objective) -> Recording:

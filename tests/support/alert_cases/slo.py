@@ -95,13 +95,20 @@ class _Cases:
 
     def _slow(self) -> list[Case]:
         day, days = (burn.factor * self._one.budget for burn in SLOW)
-        days_samples = {"a day": (48, day), "three days": (144, days)}
+        # Samples, the limit, and how many more count: hours that are added up have one at each end of the window.
+        long = {"a day": (48, day, 0), "three days": (144, days, 2)}
         return [
             *(
                 self._share(
-                    f"{much} of {long}", "Slowly", limit * by, samples=many, window=many, step=_HALF_HOUR, kind=kind
+                    f"{much} of {name}",
+                    "Slowly",
+                    limit * by,
+                    samples=many,
+                    window=many + more,
+                    step=_HALF_HOUR,
+                    kind=kind,
                 )
-                for long, (many, limit) in days_samples.items()
+                for name, (many, limit, more) in long.items()
                 for much, by, kind in (("some", 1.08, "fires"), ("few", 0.93, "quiet"))
             ),
             self._day("five of a day's twenty-four", bad=5, kind="fires"),
