@@ -19,6 +19,7 @@ ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
 CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
 RELAY = ["answer", "assembly", "exchange", "foreign", "frames", "listing", "native", "openai", "survival", "verdict"]
 PURE = [
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "monitoring").glob("[a-z]*.py")),
     "roles/firewall/filter_plugins/firewall.py",
     "roles/preflight/filter_plugins/preflight.py",
     "scripts/inventory/answers.py",
