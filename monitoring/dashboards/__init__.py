@@ -1,4 +1,4 @@
-"""Grafana's dashboards of Cerebrum, as plain Python that writes their JSON: `python -m monitoring.dashboards [--check]`."""
+"""Grafana's dashboards, as plain Python that writes their JSON: `python -m monitoring.dashboards [--check]`."""
 
 from __future__ import annotations
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from monitoring.dashboards.board import Label, Section, board
 from monitoring.dashboards.panels import ONE_IS_GOOD, Json, Panel, Query, above, heatmap, stat, table, timeseries
-from monitoring.dashboards.promql import Scope, age, distribution, highest, increase, quantile, rate, share, total
+from monitoring.dashboards.promql import (
+    Scope,
+    age,
+    count,
+    distribution,
+    highest,
+    increase,
+    quantile,
+    rate,
+    share,
+    total,
+)
 from monitoring.dashboards.units import Unit
 
 EDGE = Scope("", "cerebrum_edge_ready", "Edge")
@@ -213,6 +224,7 @@ def _keys() -> list[Panel]:
 
 
 def _process() -> list[Panel]:
+    ready = EDGE("cerebrum_edge_ready")
     return [
         timeseries(
             "Processor",
@@ -229,7 +241,7 @@ def _process() -> list[Panel]:
         stat(
             "Ready",
             "Edges that take completions, of those that are scraped.",
-            Query(total(EDGE("cerebrum_edge_ready")) + f" / count({EDGE('cerebrum_edge_ready')})"),
+            Query(share(total(ready), count(ready))),
             unit=Unit.RATIO,
             levels=ONE_IS_GOOD,
         ),

@@ -123,8 +123,8 @@ def _processor() -> list[Panel]:
         ),
         timeseries(
             "Waiting for a core",
-            "Share of time in which something had to wait. A kernel without PSI (Raspberry Pi's, unless it is told `psi=1`) "
-            "does not tell.",
+            "Share of time in which something had to wait. A kernel without PSI does not tell: a Raspberry Pi's, "
+            "unless it is told `psi=1`.",
             Query(rate(NODE("node_pressure_cpu_waiting_seconds_total")), "{{instance}}"),
             unit=Unit.RATIO,
             most=1,
@@ -237,7 +237,7 @@ def _network() -> list[Panel]:
             unit=Unit.BYTES_A_SECOND,
         ),
         timeseries(
-            "Tailnet",
+            "Tailnet by host",
             "1 while the host is connected.",
             Query(NODE("cerebrum_tailnet_up"), "{{instance}}"),
             unit=Unit.STATE,
@@ -268,7 +268,7 @@ def _units() -> list[Panel]:
             width=8,
         ),
         timeseries(
-            "Units that failed",
+            "Failed units by host",
             "Any unit of any host in state `failed`.",
             Query(total(NODE("node_systemd_unit_state", 'state="failed"'), "instance"), "{{instance}}"),
             unit=Unit.COUNT,
@@ -325,9 +325,7 @@ def _monitoring() -> list[Panel]:
         timeseries(
             "Rules that failed",
             "Evaluations; more than none means that alerts are missing.",
-            Query(
-                total(increase(PROMETHEUS("prometheus_rule_evaluation_failures_total")), "instance"), "{{instance}}"
-            ),
+            Query(total(increase(PROMETHEUS("prometheus_rule_evaluation_failures_total")), "instance"), "{{instance}}"),
             unit=Unit.COUNT,
         ),
         timeseries(

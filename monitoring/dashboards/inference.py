@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.dashboards.board import Label, Section, board
 from monitoring.dashboards.panels import Json, Panel, Query, above, heatmap, stat, table, timeseries
-from monitoring.dashboards.promql import Scope, age, distribution, increase, quantile, rate, share, total
+from monitoring.dashboards.promql import Scope, age, count, distribution, increase, quantile, rate, share, total
 from monitoring.dashboards.units import Unit
 
 INFERENCE = Scope("", "cerebrum_inference_ready", "Inference")
@@ -105,12 +105,14 @@ def _speed() -> list[Panel]:
         ),
         heatmap(
             "Tokens a second of each request",
-            "How fast requests were written, of those with at least eight tokens: what a person sees, where the panel above "
-            "shows what the machine does.",
+            "How fast requests were written, of those with at least eight tokens: what a person sees. The panel "
+            "above shows what the machine does.",
             Query(distribution(each)),
             unit=Unit.TOKENS_A_SECOND,
         ),
-        heatmap("First tokens", "How the times to the first token spread.", Query(distribution(first)), unit=Unit.SECONDS),
+        heatmap(
+            "First tokens", "How the times to the first token spread.", Query(distribution(first)), unit=Unit.SECONDS
+        ),
         timeseries(
             "Whole generations",
             "From a request to its last token.",
@@ -135,8 +137,8 @@ def _cache() -> list[Panel]:
     return [
         timeseries(
             "KV cache in use",
-            "Share of the cells of each loaded model: of running generations (live), and kept for those that begin alike "
-            "(idle). Idle cells make way.",
+            "Share of the cells of each loaded model: of running generations (live), and kept for those that begin "
+            "alike (idle). Idle cells make way.",
             Query(f"{used} / on (model) group_left () ({cells} > 0)", "{{model}} {{state}}"),
             unit=Unit.RATIO,
             stacked=True,
@@ -203,7 +205,10 @@ def _models() -> list[Panel]:
         timeseries(
             "Unloads",
             "By reason. `room` and `pressure` again and again: the models do not fit together.",
-            Query(total(increase(_of("cerebrum_inference_model_unloads_total")), "model", "reason"), "{{model}} {{reason}}"),
+            Query(
+                total(increase(_of("cerebrum_inference_model_unloads_total")), "model", "reason"),
+                "{{model}} {{reason}}",
+            ),
             unit=Unit.COUNT,
             stacked=True,
         ),
@@ -232,7 +237,10 @@ def _steps() -> list[Panel]:
         timeseries(
             "Rows of a step",
             "How much is computed at once: streams, and pieces of prompts.",
-            *(Query(quantile(q, _of("cerebrum_inference_batch_rows_bucket"), "model"), _legend(q)) for q in (0.5, 0.95)),
+            *(
+                Query(quantile(q, _of("cerebrum_inference_batch_rows_bucket"), "model"), _legend(q))
+                for q in (0.5, 0.95)
+            ),
             unit=Unit.COUNT,
         ),
         timeseries(
@@ -331,7 +339,7 @@ def _machine() -> list[Panel]:
             "Ready",
             "Inference hosts that take requests, of those that are scraped.",
             Query(total(INFERENCE("cerebrum_inference_ready")), "ready"),
-            Query(f"count({INFERENCE('cerebrum_inference_ready')})", "scraped"),
+            Query(count(INFERENCE("cerebrum_inference_ready")), "scraped"),
             unit=Unit.COUNT,
         ),
         stat(

@@ -19,6 +19,7 @@ from monitoring.dashboards.panels import (
 from monitoring.dashboards.promql import (
     Scope,
     age,
+    count,
     distribution,
     highest,
     increase,
@@ -75,7 +76,7 @@ def _now() -> list[Panel]:
             "Backends up",
             "Backends whose last request was answered, of those that the edges know.",
             Query(total(EDGE("cerebrum_edge_backend_up")), "up"),
-            Query(f"count({EDGE('cerebrum_edge_backend_up')})", "known"),
+            Query(count(EDGE("cerebrum_edge_backend_up")), "known"),
             unit=Unit.COUNT,
         ),
         stat(
@@ -148,8 +149,8 @@ def _attainment() -> list[Panel]:
     return [
         stat(
             "Answered",
-            "Completions that ended well, of those that the edge is answerable for: clients that left, and requests that "
-            "could not be met, are not counted.",
+            "Completions that ended well, of those that the edge is answerable for: clients that left, and requests "
+            "that could not be met, are not counted.",
             Query(share(answered, ours)),
             unit=Unit.RATIO,
             levels=below(0.95, 0.98),
@@ -222,7 +223,10 @@ def _speed() -> list[Panel]:
         timeseries(
             "Between two tokens",
             "What a reader sees as the speed of writing.",
-            *(Query(quantile(q, EDGE("cerebrum_edge_inter_token_seconds_bucket")), f"p{q * 100:g}") for q in (0.5, 0.95)),
+            *(
+                Query(quantile(q, EDGE("cerebrum_edge_inter_token_seconds_bucket")), f"p{q * 100:g}")
+                for q in (0.5, 0.95)
+            ),
             unit=Unit.SECONDS,
         ),
         timeseries(
@@ -263,9 +267,7 @@ def _refusals() -> list[Panel]:
         timeseries(
             "HTTP answers by status",
             "All routes. 401 is a key that is not known; streams that failed later are 200 here.",
-            Query(
-                total(rate(EDGE("cerebrum_edge_http_requests_total", 'route!="/metrics"')), "status"), "{{status}}"
-            ),
+            Query(total(rate(EDGE("cerebrum_edge_http_requests_total", 'route!="/metrics"')), "status"), "{{status}}"),
             unit=Unit.PER_SECOND,
             stacked=True,
         ),

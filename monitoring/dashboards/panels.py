@@ -165,7 +165,7 @@ def table(
     """A row a series.
 
     Args:
-        columns: labels in the order of their columns, with the columns' titles; `Value` is the value. Others are hidden.
+        columns: labels in the order of their columns, with their titles; `Value` is the value. Others are hidden.
     """
     defaults = _defaults(unit, levels, quiet="nothing")
     defaults["custom"] = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}

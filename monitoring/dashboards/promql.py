@@ -55,6 +55,10 @@ def average(what: str, *by: str) -> str:
     return _aggregate("avg", what, by)
 
 
+def count(what: str, *by: str) -> str:
+    return _aggregate("count", what, by)
+
+
 def highest(what: str, *by: str) -> str:
     return _aggregate("max", what, by)
 
