@@ -38,7 +38,7 @@ _NOT_HERE = [f"--no-collector.{name}" for name in ("hwmon", "thermal_zone", "sys
 # Containers have their root on an overlay, which is left out otherwise.
 _FILESYSTEMS = "--collector.filesystem.fs-types-exclude=^(proc|sysfs|devpts|cgroup2?|mqueue|nsfs)$"
 RULES = {"groups": [{"name": "watchdog", "rules": [{"alert": "Watchdog", "expr": "vector(1)"}]}]}
-CODE = "\n".join(f"def step_{at}(left, right):\n    return left * {at} + right\n" for at in range(150))
+CODE = "\n".join(f"def step_{at}(left, right):\n    return left * {at} + right\n" for at in range(60))
 
 
 @dataclass
@@ -99,9 +99,10 @@ class Monitored:
         self.probe()
 
     def _refuse_one_and_leave(self, client: httpx.Client) -> None:
-        endless = {"prompt": "def f(", "max_tokens": LONG_CONTEXT, "temperature": 0}
+        endless = {"prompt": "def f():", "max_tokens": LONG_CONTEXT, "temperature": 0}
         with client.stream("POST", "/v1/complete/stream", json=endless) as stream:
-            next(stream.iter_lines())
+            lines = stream.iter_lines()  # without a name for it the stream would be left at once
+            next(lines)
             waiting = threading.Thread(target=client.post, args=("/v1/complete",), kwargs={"json": _SHORT})
             waiting.start()  # takes the queue's only place, and is answered when the stream has been left
             with self.edge() as another:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import re
 import subprocess
 import time
@@ -94,8 +95,12 @@ class Prometheus:
         for _ in range(count):
             eventually(functools.partial(self._scraped_since, time.time()), "every target is scraped and answers")
 
+    def targets(self, job: str | None = None) -> list[dict[str, Any]]:
+        every = self.get("/targets", state="active")["activeTargets"]
+        return [one for one in every if job in (None, one["labels"]["job"])]
+
     def _scraped_since(self, moment: float) -> bool:
-        targets = self.get("/targets", state="active")["activeTargets"]
+        targets = self.targets()
         return bool(targets) and all(one["health"] == "up" and _seconds(one["lastScrape"]) > moment for one in targets)
 
 
@@ -109,9 +114,10 @@ def running_prometheus(
     folder: Path, jobs: Sequence[Job], *, alertmanager: str | None = None, rules: Mapping[str, Any] | None = None
 ) -> Iterator[Prometheus]:
     """Prometheus, which scrapes the jobs and itself every second."""
+    own = folder / "prometheus.json"
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "scrape_configs": [_scrape(job) for job in jobs],
+        "scrape_configs": [*map(_scrape, jobs), {"job_name": "prometheus", "file_sd_configs": [{"files": [str(own)]}]}],
         "rule_files": ["rules.yml"] if rules else [],
     }
     if alertmanager:
@@ -121,8 +127,11 @@ def running_prometheus(
     words = (f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}")
     with daemon("prometheus", *words, folder=folder) as address:
         prometheus = Prometheus(address)
+        # It learns its own address, which it chose itself, by a file that it watches.
+        own.write_text(json.dumps([{"targets": [address], "labels": {"instance": "pi"}}]), encoding="utf-8")
         try:
             eventually(lambda: httpx.get(f"{prometheus.url}/-/ready", trust_env=False).status_code == 200, "ready")
+            eventually(lambda: prometheus.targets("prometheus"), "it watches itself")
             yield prometheus
         finally:
             prometheus.close()
