@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,10 +16,12 @@ from cerebrum_cli.answer.receipt import receipt
 from cerebrum_cli.asking import Answer, collect_answer, read_standard_input, show_answer
 from cerebrum_cli.client import EdgeClient, EdgeFailure
 from cerebrum_cli.examine import examine
+from cerebrum_cli.options import Given, KeyFile, Url
 from cerebrum_cli.prompt import compose, painted_as
 from cerebrum_cli.repl.commands import MOST_TOKENS
 from cerebrum_cli.screen import Tone, is_terminal, standard_screen
 from cerebrum_cli.settings import Target, target
+from cerebrum_cli.top.cli import top
 from cerebrum_kit.errors import ConfigurationError
 
 _TONES: dict[doctor.LineStyle, Tone] = {
@@ -35,20 +36,8 @@ EXIT_INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-Url = Annotated[str | None, typer.Option("--url", help="The edge; also CEREBRUM_URL. Default http://127.0.0.1:7000.")]
-KeyFile = Annotated[
-    Path | None, typer.Option("--api-key-file", help="A file with the edge's key; also CEREBRUM_API_KEY_FILE.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Language = Annotated[str | None, typer.Option("--language", "-l", help="Detected when not given.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What stands before the subcommand, and counts where the subcommand does not say otherwise."""
-
-    url: str | None
-    api_key_file: Path | None
 
 
 @app.callback(invoke_without_command=True)
@@ -203,6 +192,9 @@ def doctor_command(
         for style, line in doctor.lines(links):
             screen.line(line, _TONES[style])
     raise typer.Exit(0 if doctor.verdict(links) else EXIT_FAILURE)
+
+
+app.command()(top)
 
 
 def _read(path: Path) -> str:
