@@ -182,6 +182,7 @@ def read_plain_key(path: Path) -> str:
         raise KeyFileError(f"{path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise KeyFileError(f"{path}: not a text file") from exc
-    if len(words) != 1 or not words[0].isascii():
-        raise KeyFileError(f"{path}: expected one key on one line, ASCII")
+    # What no header can hold would be named, key and all, by the error of whoever sends it.
+    if len(words) != 1 or not (words[0].isascii() and words[0].isprintable()):
+        raise KeyFileError(f"{path}: expected one key on one line, printable ASCII")
     return words[0]
