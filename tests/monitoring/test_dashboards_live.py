@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.boards import Asked, asked, boards, legend_labels, selectors, variables
-from support.monitored import Monitored, monitored_system
+from support.monitored import Monitored
 from support.watching import Prometheus
 
 # Prometheus makes these itself.
@@ -36,14 +36,9 @@ class Seen:
     values: dict[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    with monitored_system(tmp_path_factory.mktemp("monitored")) as system:
-        system.load()
-        system.prometheus.wait_for_scrapes()
-        system.load()  # what the first round made known now has a rate
-        system.prometheus.wait_for_scrapes(2)
-        yield look(system)
+@pytest.fixture(scope="session")
+def seen(monitored: Monitored) -> Seen:
+    return look(monitored)
 
 
 def look(system: Monitored) -> Seen:

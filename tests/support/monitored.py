@@ -37,7 +37,17 @@ node_pressure_cpu_waiting_seconds_total {_NOW % 1000}
 _NOT_HERE = [f"--no-collector.{name}" for name in ("hwmon", "thermal_zone", "systemd", "pressure")]
 # Containers have their root on an overlay, which is left out otherwise.
 _FILESYSTEMS = "--collector.filesystem.fs-types-exclude=^(proc|sysfs|devpts|cgroup2?|mqueue|nsfs)$"
-RULES = {"groups": [{"name": "watchdog", "rules": [{"alert": "Watchdog", "expr": "vector(1)"}]}]}
+RULES = {
+    "groups": [
+        {
+            "name": "always",
+            "rules": [
+                {"alert": "Watchdog", "expr": "vector(1)"},
+                {"alert": "TriedOut", "expr": "vector(1)", "labels": {"severity": "ticket", "host": "pi"}},
+            ],
+        }
+    ]
+}
 CODE = "\n".join(f"def step_{at}(left, right):\n    return left * {at} + right\n" for at in range(60))
 
 

@@ -1,4 +1,4 @@
-"""Debian's Prometheus, Alertmanager and node_exporter, of the versions that the hosts get, as programs and not as services."""
+"""Debian's Prometheus and what belongs to it, of the versions that the hosts get, as programs and not as services."""
 
 from __future__ import annotations
 
