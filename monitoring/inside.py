@@ -40,11 +40,10 @@ INSIDE = (
     Alert(
         "PrometheusRulesFailing",
         "ticket",
-        "sum by (job, instance, rule_group) (increase(prometheus_rule_evaluation_failures_total[10m])) > 0.5",
+        "sum by (job, instance, rule_group) (increase(prometheus_rule_evaluation_failures_total[10m])) > 2.5",
         "Rules of Prometheus on {{ $labels.instance }} fail",
         "Alerts of {{ $labels.rule_group }} may not fire. "
         "First: the page /rules of Prometheus, or `journalctl -u prometheus`, tells which and why.",
-        lasting="5m",
     ),
     Alert(
         "PrometheusStorageFailing",
@@ -58,11 +57,10 @@ INSIDE = (
         "NotificationsFailing",
         "page",
         "sum by (job, instance) (increase(prometheus_notifications_errors_total[10m]))\n"
-        "+ sum by (job, instance) (increase(prometheus_notifications_dropped_total[10m])) > 0.5",
+        "+ sum by (job, instance) (increase(prometheus_notifications_dropped_total[10m])) > 4.5",
         "Prometheus on {{ $labels.instance }} cannot hand its alerts over",
         "Alertmanager does not take them; nobody would be told of anything. "
         "First: `systemctl status prometheus-alertmanager` there.",
-        lasting="5m",
     ),
     Alert(
         "AlertmanagerUnknown",
@@ -83,10 +81,9 @@ INSIDE = (
     Alert(
         "ReceiverFailing",
         "page",
-        "sum by (job, instance, integration) (increase(alertmanager_notifications_failed_total[10m])) > 0.5",
+        "sum by (job, instance, integration) (increase(alertmanager_notifications_failed_total[30m])) > 0.5",
         "Alertmanager on {{ $labels.instance }} cannot deliver by {{ $labels.integration }}",
         "Whoever is told by it hears nothing; other receivers still do. "
         "First: `journalctl -u prometheus-alertmanager` there names the receiver and its answer.",
-        lasting="5m",
     ),
 )
