@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from cerebrum_edge.guard.admission import Admission, Limits
 from cerebrum_edge.guard.gate import Gate
 from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_edge.waits import Waits
 from cerebrum_kit.errors import Overloaded
 
 LIMITS = Limits(max_inflight=2, max_queue=3, queue_timeout=10)
@@ -168,13 +169,17 @@ def gate(queue_timeout: float = 10.0, max_queue: int = 1) -> Gate:
     return Gate(Limits(1, max_queue, queue_timeout), metrics=metrics, clock=asyncio.get_running_loop().time)
 
 
+def stopwatch() -> Waits:
+    return Waits(asyncio.get_running_loop().time)
+
+
 async def test_gate_lets_the_next_one_in_when_one_leaves() -> None:
     one = gate()
-    async with one.admitted():
+    async with one.admitted(stopwatch()):
         entered = asyncio.Event()
 
         async def second() -> None:
-            async with one.admitted():
+            async with one.admitted(stopwatch()):
                 entered.set()
 
         task = asyncio.create_task(second())
@@ -186,10 +191,10 @@ async def test_gate_lets_the_next_one_in_when_one_leaves() -> None:
 
 async def test_gate_refuses_when_the_queue_is_full_and_when_time_is_over() -> None:
     one = gate(queue_timeout=0.01)
-    async with one.admitted():
+    async with one.admitted(stopwatch()):
 
         async def second() -> None:
-            async with one.admitted():
+            async with one.admitted(stopwatch()):
                 raise AssertionError("there is no place")
 
         task = asyncio.create_task(second())
@@ -203,10 +208,10 @@ async def test_gate_refuses_when_the_queue_is_full_and_when_time_is_over() -> No
 
 async def test_client_that_leaves_the_queue_leaves_no_trace() -> None:
     one = gate()
-    async with one.admitted():
+    async with one.admitted(stopwatch()):
 
         async def second() -> None:
-            async with one.admitted():
+            async with one.admitted(stopwatch()):
                 raise AssertionError("it left before")
 
         task = asyncio.create_task(second())
@@ -215,17 +220,17 @@ async def test_client_that_leaves_the_queue_leaves_no_trace() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert one.waiting == 0
-    async with one.admitted():
+    async with one.admitted(stopwatch()):
         assert one.working == 1
 
 
 async def test_each_waits_for_its_own_time_and_no_longer() -> None:
     """The timer that the first one set serves the second, though the first has left."""
     one = gate(queue_timeout=0.05, max_queue=3)
-    async with one.admitted():
+    async with one.admitted(stopwatch()):
 
         async def waits() -> None:
-            async with one.admitted():
+            async with one.admitted(stopwatch()):
                 raise AssertionError("there is no place")
 
         first, second, third = (asyncio.create_task(waits()) for _ in range(3))
@@ -244,10 +249,10 @@ async def test_place_given_to_one_that_is_just_leaving_goes_to_the_next() -> Non
     entered = asyncio.Event()
 
     async def enters() -> None:
-        async with one.admitted():
+        async with one.admitted(stopwatch()):
             entered.set()
 
-    async with one.admitted():
+    async with one.admitted(stopwatch()):
         leaving, following = (asyncio.create_task(enters()) for _ in range(2))
         await asyncio.sleep(0)
         leaving.cancel()

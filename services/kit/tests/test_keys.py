@@ -89,7 +89,7 @@ def test_pasted_newlines_are_no_part_of_a_key(tmp_path: Path, text: str) -> None
     assert read_plain_key(path) == "the-key"
 
 
-@pytest.mark.parametrize("text", ["", "\n", "two words", "sch\u00f6n"])
+@pytest.mark.parametrize("text", ["", "\n", "two words", "sch\u00f6n", "bell\x07"])
 def test_what_is_no_key_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "key"
     path.write_text(text, encoding="utf-8")

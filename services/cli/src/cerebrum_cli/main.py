@@ -17,6 +17,8 @@ from cerebrum_cli.answer.receipt import receipt
 from cerebrum_cli.asking import Answer, collect_answer, read_standard_input, show_answer
 from cerebrum_cli.client import EdgeClient, EdgeFailure
 from cerebrum_cli.examine import examine
+from cerebrum_cli.probe.attempt import attempt
+from cerebrum_cli.probe.report import record
 from cerebrum_cli.prompt import compose, painted_as
 from cerebrum_cli.repl.commands import MOST_TOKENS
 from cerebrum_cli.screen import Tone, is_terminal, standard_screen
@@ -203,6 +205,36 @@ def doctor_command(
         for style, line in doctor.lines(links):
             screen.line(line, _TONES[style])
     raise typer.Exit(0 if doctor.verdict(links) else EXIT_FAILURE)
+
+
+@app.command()
+def probe(
+    context: typer.Context,
+    edge: Annotated[str | None, typer.Option("--edge", help="The edge; also CEREBRUM_URL.")] = None,
+    key_file: Annotated[Path | None, typer.Option("--key-file", help="A file with the edge's key.")] = None,
+    textfile: Annotated[
+        Path | None, typer.Option("--textfile", help="A .prom file of the node exporter's textfile collector.")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--timeout", min=0.1, max=30, help="Seconds that it may take.")] = 30,
+) -> None:
+    """Ask the edge for one token, for a timer, and write what came of it to TEXTFILE.
+
+    Exits with 0 where the file was written, whatever was found: a dead edge is no failure of the timer's unit. Without
+    a file it exits with 1 unless an answer came.
+    """
+    given: Given = context.obj
+    url, key = edge or given.url, key_file or given.api_key_file
+    target(url, None)  # an address that is none is refused before anything is done
+    result = attempt(url, key, seconds)
+    if result.problem is None:
+        first = "no token" if result.first_token is None else f"first token after {result.first_token:.3f} s"
+        sys.stdout.write(f"answered in {result.seconds:.3f} s, {first}\n")
+    else:
+        sys.stderr.write(f"cerebrum: the probe failed: {result.problem}\n")
+    if textfile is None:
+        raise typer.Exit(EXIT_FAILURE if result.problem else 0)
+    if (anew := record(textfile, result)) is not None:
+        sys.stderr.write(f"cerebrum: {anew}\n")
 
 
 def _read(path: Path) -> str:

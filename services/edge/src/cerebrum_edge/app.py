@@ -106,6 +106,7 @@ def create_app(
             keys=keys,
             open_paths=("/health",),
             allowed_hosts=settings.allowed_hosts,
+            answered=metrics.answered,
         )
     )
     for router in (completions.router, condensing.router, openai.router, infill.router):

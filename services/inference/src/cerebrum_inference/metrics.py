@@ -1,26 +1,28 @@
 """What the engine tells Prometheus. Labels hold the manifest's model ids and fixed words, nothing that clients sent.
 
 What happens often is counted by the models' threads in plain numbers (`batching.stats`) and turned into metrics when
-somebody asks for them; what happens seldom is counted here. llama.cpp's own server is watched by many: its names are
-there too, as `llamacpp:*`, with the numbers of all models together.
+somebody asks for them; what happens seldom is counted here.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cerebrum_inference.batching.stats import Histogram, ModelStats
+from cerebrum_inference.batching.stats import LEAST_RATED_TOKENS, ModelStats
+from cerebrum_kit.histogram import Histogram, family
 
 _P = "cerebrum_inference_"
 REFUSALS = ("queue", "total_queue", "displaced", "memory", "cpu")
 UNLOADS = ("asked", "idle", "room", "pressure", "shutdown")
 SLOT_STATES = ("idle", "prefill", "decode")
+# With it a service of twenty models stays below 2,000 series.
+_OWN_HISTOGRAMS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Now:
     cells: Mapping[str, int] = field(default_factory=dict)
     cells_live: Mapping[str, int] = field(default_factory=dict)
     cells_idle: Mapping[str, int] = field(default_factory=dict)
+    available: Mapping[str, bool] = field(default_factory=dict)
     stored_bytes: int = 0
     foreign_cores: float = 0.0
     cpu_pressure: float = 0.0
@@ -55,8 +58,8 @@ class InferenceMetrics:
         self._unloads = Counter(f"{_P}model_unloads", "Unloads by reason.", ["model", "reason"], registry=registry)
         self._refused = Counter(f"{_P}refused", "Requests refused, by reason.", ["reason"], registry=registry)
         for model in self.stats:  # children exist at 0, so that the first event already has a rate
-            for family in (self._loaded, self._load_seconds, self._resident, self._load_failures):
-                family.labels(model)
+            for each in (self._loaded, self._load_seconds, self._resident, self._load_failures):
+                each.labels(model)
             for reason in UNLOADS:
                 self._unloads.labels(model, reason)
         for reason in REFUSALS:
@@ -89,7 +92,6 @@ class _EngineCollector(Collector):
         yield from _counters(stats)
         yield from _histograms(stats)
         yield from _gauges(stats, now)
-        yield from _llamacpp(stats, now)
 
     def describe(self) -> Iterable[Metric]:
         return []  # names are not known before the first look, and need not be
@@ -99,6 +101,9 @@ def _counters(stats: Mapping[str, ModelStats]) -> Iterator[Metric]:
     plain: list[tuple[str, str, Callable[[ModelStats], float]]] = [
         ("generated_tokens", "Tokens generated.", lambda one: one.generated),
         ("decode_steps", "Steps computed.", lambda one: one.steps),
+        ("decoding_slots", "Slots that a step gave a token, summed over all steps.", lambda one: one.busy_slot_steps),
+        ("prefill_seconds", "Time of steps that computed a prompt's part.", lambda one: one.prefill_seconds),
+        ("decode_seconds", "Time of steps that computed nothing of a prompt.", lambda one: one.decode_seconds),
         ("step_overhead_seconds", "Time of steps outside of llama.cpp.", lambda one: one.overhead_seconds),
         ("draft_tokens", "Tokens guessed by prompt lookup.", lambda one: one.drafted),
         ("draft_tokens_accepted", "Guessed tokens that came true.", lambda one: one.accepted),
@@ -106,10 +111,10 @@ def _counters(stats: Mapping[str, ModelStats]) -> Iterator[Metric]:
         ("prefix_misses", "Generations whose prompt was all new.", lambda one: one.prefix_misses),
     ]
     for name, text, read in plain:
-        family = CounterMetricFamily(_P + name, text, labels=["model"])
+        found = CounterMetricFamily(_P + name, text, labels=["model"])
         for model, one in stats.items():
-            family.add_metric([model], read(one))
-        yield family
+            found.add_metric([model], read(one))
+        yield found
     prompt = CounterMetricFamily(
         f"{_P}prompt_tokens",
         "Prompt tokens: computed, taken from the cells, or of those brought back from the store.",
@@ -138,13 +143,23 @@ def _histograms(stats: Mapping[str, ModelStats]) -> Iterator[Metric]:
         ("time_to_first_token_seconds", "From the request to its first token.", lambda one: one.first_token),
         ("inter_token_seconds", "Between two tokens of a stream.", lambda one: one.inter_token),
         ("generation_seconds", "From the request to its last token.", lambda one: one.generation),
+        (
+            "request_tokens_per_second",
+            f"Speed of a generation from its first token on, where it has {LEAST_RATED_TOKENS} or more.",
+            lambda one: one.request_rate,
+        ),
     ]
+    named = names(tuple(stats))
     for name, text, read in families:
-        family = HistogramMetricFamily(_P + name, text, labels=["model"])
+        rows: dict[str, list[Histogram]] = {}
         for model, one in stats.items():
-            histogram = read(one)
-            family.add_metric([model], buckets=histogram.buckets(), sum_value=histogram.total)
-        yield family
+            rows.setdefault(named[model], []).append(read(one))
+        yield family(_P + name, text, "model", rows)
+
+
+def names(models: Sequence[str]) -> dict[str, str]:
+    """What each model is called in the histograms, which are most of the series: those behind the first are `other`."""
+    return {model: model if at < _OWN_HISTOGRAMS else "other" for at, model in enumerate(models)}
 
 
 def _gauges(stats: Mapping[str, ModelStats], now: Now) -> Iterator[Metric]:
@@ -152,12 +167,13 @@ def _gauges(stats: Mapping[str, ModelStats], now: Now) -> Iterator[Metric]:
         ("queue_depth", "Requests that wait for a slot.", now.queued),
         ("threads", "Threads that compute; 0 while the model is not in memory.", now.threads),
         ("kv_cells", "Tokens that the cache holds at most.", now.cells),
+        ("model_available", "1 while the model's file is there and was not refused.", now.available),
     ]
     for name, text, values in by_model:
-        family = GaugeMetricFamily(_P + name, text, labels=["model"])
+        found = GaugeMetricFamily(_P + name, text, labels=["model"])
         for model in stats:
-            family.add_metric([model], values.get(model, 0))
-        yield family
+            found.add_metric([model], values.get(model, 0))
+        yield found
     used = GaugeMetricFamily(
         f"{_P}kv_cells_used",
         "Tokens in the cache: of running generations, and kept for others.",
@@ -180,31 +196,3 @@ def _gauges(stats: Mapping[str, ModelStats], now: Now) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         f"{_P}cpu_pressure_ratio", "Share of time in which something waited for a core.", value=now.cpu_pressure
     )
-
-
-def _llamacpp(stats: Mapping[str, ModelStats], now: Now) -> Iterator[Metric]:
-    every = list(stats.values())
-    prompt = sum(one.prompt_computed for one in every)
-    prompt_seconds = sum(one.prefill_seconds for one in every)
-    predicted = sum(one.generated for one in every)
-    predicted_seconds = sum(one.decode_seconds for one in every)
-    steps = sum(one.steps for one in every)
-    counters = {
-        "prompt_tokens": prompt,
-        "prompt_seconds": prompt_seconds,
-        "tokens_predicted": predicted,
-        "tokens_predicted_seconds": predicted_seconds,
-        "n_decode": steps,
-        "n_tokens_max": max((one.most_tokens for one in every), default=0),
-    }
-    gauges = {
-        "prompt_tokens_seconds": prompt / prompt_seconds if prompt_seconds else 0.0,
-        "predicted_tokens_seconds": predicted / predicted_seconds if predicted_seconds else 0.0,
-        "n_busy_slots_per_decode": sum(one.busy_slot_steps for one in every) / steps if steps else 0.0,
-        "requests_processing": now.slots.get("prefill", 0) + now.slots.get("decode", 0),
-        "requests_deferred": sum(now.queued.values()),
-    }
-    for name, value in counters.items():
-        yield CounterMetricFamily(f"llamacpp:{name}", "As llama.cpp's server has it.", value=value)
-    for name, value in gauges.items():
-        yield GaugeMetricFamily(f"llamacpp:{name}", "As llama.cpp's server has it.", value=value)

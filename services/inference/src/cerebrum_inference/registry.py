@@ -102,6 +102,7 @@ class ModelRegistry:
         self._entries: dict[str, _Entry] = {}
         self._learned: dict[str, int] = {}
         self._unusable: dict[str, str] = {}
+        self._refused: dict[str, tuple[int, int, int] | None] = {}
         self._progress: dict[str, float] = {}
         self._known = {row.id for row in manifest.models if self.installed(row)}
         self._turn = asyncio.Lock()
@@ -126,6 +127,11 @@ class ModelRegistry:
     def installed(self, row: ModelRow) -> bool:
         """Whether the model's file is in the store."""
         return (self._store / row.file).is_file()
+
+    def available(self, row: ModelRow) -> bool:
+        """Whether the model's file is in the store, and is another than the one that was refused last."""
+        stamp = _stamp(self._store / row.file)
+        return stamp is not None and stamp != self._refused.get(row.id)
 
     def state(self, model: str) -> ModelState:
         if model in self._loads and model not in self._entries:
@@ -255,12 +261,13 @@ class ModelRegistry:
             model = await asyncio.to_thread(self._make, row, path, progress)
         except (ModelFileError, LlamaError) as exc:
             self._metrics.load_failed(row.id)
-            self._unusable[row.id] = str(exc)
+            self._unusable[row.id], self._refused[row.id] = str(exc), _stamp(path)
             log.error("model refused", model=row.id, reason=str(exc))
             raise ModelUnusable(f"The model {row.id} cannot be used: {exc}.", retry_after=_RETRY_LOAD_SECONDS) from exc
         size = max(0, self._own_memory() - before)
         self._learned[row.id] = size or needed
         self._unusable.pop(row.id, None)
+        self._refused.pop(row.id, None)
         self._known.add(row.id)
         now = time.monotonic()
         expires = residency.expiry(now, None, self._idle(row), pinned=row.pinned)
@@ -281,3 +288,11 @@ class ModelRegistry:
             )
         for victim in victims:
             await self._unload_now(victim, "room")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from cerebrum_kit.errors import InvalidRequest, UnprocessableRequest, error_for_status
 from cerebrum_kit.keys import KeyRing
 from cerebrum_kit.lifecycle import Lifecycle
-from cerebrum_kit.metrics import HttpMetrics
-from cerebrum_kit.middleware.boundary import ErrorMiddleware, ObserveMiddleware, RequestIdMiddleware
+from cerebrum_kit.metrics import HttpMetrics, Standing
+from cerebrum_kit.middleware.boundary import Answered, ErrorMiddleware, ObserveMiddleware, RequestIdMiddleware
 from cerebrum_kit.middleware.guards import AuthMiddleware, BodyLimitMiddleware, HostMiddleware, Network
 from cerebrum_kit.openapi import DocumentedAPI
 
@@ -38,6 +38,7 @@ class AppOptions:
         service: its name in metrics and in `/health`.
         keys: the keys that it accepts; None admits everyone.
         open_paths: paths that need no key.
+        answered: told of every request that is over.
     """
 
     service: str
@@ -51,6 +52,7 @@ class AppOptions:
     open_paths: Collection[str] = ()
     allowed_hosts: Collection[str] = ()
     allowed_clients: Sequence[Network] = field(default_factory=tuple)
+    answered: Callable[[Answered], None] = lambda _: None
 
 
 def build_app(options: AppOptions) -> FastAPI:
@@ -63,7 +65,11 @@ def build_app(options: AppOptions) -> FastAPI:
         redoc_url=None,
         middleware=[
             Middleware(RequestIdMiddleware, release=options.release),
-            Middleware(ObserveMiddleware, metrics=HttpMetrics(options.service, options.registry)),
+            Middleware(
+                ObserveMiddleware,
+                metrics=HttpMetrics(options.service, options.registry),
+                answered=options.answered,
+            ),
             Middleware(ErrorMiddleware),
             Middleware(HostMiddleware, allowed_hosts=options.allowed_hosts),
             Middleware(
@@ -80,6 +86,7 @@ def build_app(options: AppOptions) -> FastAPI:
         },
     )
     app.state.lifecycle = options.lifecycle
+    options.registry.register(Standing(options.service, options.lifecycle, options.keys))
     _add_probes(app, options)
     return app
 

@@ -33,6 +33,8 @@ class CerebrumError(Exception):
     code: ClassVar[str] = "internal"
     type: ClassVar[str] = "server_error"
     who: ClassVar[Who] = "service"
+    # The word for logs and metrics, where it says more than the code on the wire.
+    outcome: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -47,6 +49,11 @@ class CerebrumError(Exception):
         self.param = param
         self.retry_after = retry_after
         self._headers = dict(headers or {})
+
+    @property
+    def counted_as(self) -> str:
+        """The outcome of a request that ended with this error."""
+        return self.outcome or self.code
 
     @property
     def headers(self) -> dict[str, str]:
@@ -115,6 +122,12 @@ class Internal(CerebrumError):
 
 class Overloaded(CerebrumError):
     status, code, type = 503, "overloaded", "server_error"
+
+
+class ShuttingDown(Overloaded):
+    """The process ends. For a client that is as if there were no room; whoever runs it wants to know the difference."""
+
+    outcome = "shutting_down"
 
 
 class DeadlineExceeded(CerebrumError):

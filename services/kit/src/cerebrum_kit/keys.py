@@ -21,6 +21,7 @@ from cerebrum_kit.logs import get_logger
 log = get_logger(__name__)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_CREATED = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class KeyFileError(ConfigurationError):
@@ -45,7 +46,7 @@ def digest(key: bytes) -> bytes:
 
 def key_line(key_id: str, key: str, *, now: datetime | None = None) -> str:
     """The line of the key file that admits `key`."""
-    created = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = (now or datetime.now(UTC)).strftime(_CREATED)
     return f"{key_id} {digest(key.encode()).hex()} {created}"
 
 
@@ -66,6 +67,14 @@ def parse_keys(text: str, *, source: str = "key file") -> tuple[Key, ...]:
     if len({key.id for key in keys}) != len(keys) or len({key.digest for key in keys}) != len(keys):
         raise KeyFileError(f"{source}: a key id or a digest stands twice")
     return tuple(keys)
+
+
+def created_at(key: Key) -> float | None:
+    """Unix time at which a key was made; None where its line does not tell."""
+    try:
+        return datetime.strptime(key.created, _CREATED).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 class KeyRing:
@@ -99,6 +108,11 @@ class KeyRing:
             if hmac.compare_digest(wanted, key.digest):
                 found = key.id
         return found
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Those that were valid when a key was presented last."""
+        return self._keys
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -168,6 +182,7 @@ def read_plain_key(path: Path) -> str:
         raise KeyFileError(f"{path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise KeyFileError(f"{path}: not a text file") from exc
-    if len(words) != 1 or not words[0].isascii():
-        raise KeyFileError(f"{path}: expected one key on one line, ASCII")
+    # What no header can hold would be named, key and all, by the error of whoever sends it.
+    if len(words) != 1 or not (words[0].isascii() and words[0].isprintable()):
+        raise KeyFileError(f"{path}: expected one key on one line, printable ASCII")
     return words[0]

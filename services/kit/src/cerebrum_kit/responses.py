@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from cerebrum_kit import sse
-from cerebrum_kit.errors import CerebrumError, Internal, Overloaded
+from cerebrum_kit.errors import CerebrumError, Internal, ShuttingDown
 from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.logs import get_logger
 
@@ -36,8 +36,8 @@ class _Stalled(Exception):
     """The client keeps its connection, and reads nothing."""
 
 
-def shutting_down() -> Overloaded:
-    return Overloaded("The service is shutting down; try again.", retry_after=5)
+def shutting_down() -> ShuttingDown:
+    return ShuttingDown("The service is shutting down; try again.", retry_after=5)
 
 
 async def _client_gone(receive: Receive) -> None:
@@ -46,7 +46,7 @@ async def _client_gone(receive: Receive) -> None:
 
 
 async def _supervise(work: Coroutine[Any, Any, T], receive: Receive, lifecycle: Lifecycle) -> T:
-    """Runs `work` until it ends, the client leaves (`_Gone`) or the drain's time is over (`Overloaded`)."""
+    """Runs `work` until it ends, the client leaves (`_Gone`) or the drain's time is over (`ShuttingDown`)."""
     job = asyncio.create_task(work)
     gone = asyncio.create_task(_client_gone(receive))
     why: list[Exception] = []
@@ -163,7 +163,7 @@ class EventStreamResponse(Response):
                 log.exception("a stream failed")
             else:
                 log.warning("a stream ended with an error", code=exc.code, reason=exc.message)
-            scope["cerebrum.outcome"] = error.code
+            scope["cerebrum.outcome"] = error.counted_as
             await send({"type": "http.response.body", "body": self._render_error(error), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -107,7 +107,7 @@ async def shorten_sides(
 
 def _counted(deps: Resources, changed: bool, before: int, after: int, seconds: float) -> Receipt:
     metrics, totals = deps.metrics, deps.totals
-    metrics.condensed.labels("condensed" if changed else "unchanged").inc()
+    metrics.condensed["condensed" if changed else "unchanged"].inc()
     metrics.condense_seconds.observe(seconds)
     if not changed:
         return Receipt()

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cerebrum_edge.api.resources import Resources
+from cerebrum_edge.pace import Pace
 from cerebrum_edge.relay.answer import Answer
 from cerebrum_edge.relay.verdict import UpstreamRefused
 from cerebrum_edge.routing import ModelInfo, Route
+from cerebrum_edge.waits import Waits
 from cerebrum_kit.errors import CerebrumError
 from cerebrum_kit.request_id import current_request_id
 from cerebrum_kit.responses import EventStreamResponse, JobResponse
@@ -39,30 +41,53 @@ Planner = Callable[[Sequence[ModelInfo], "Asked"], Awaitable[Plan]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request on its way.
+class Arrived:
+    """A request for a completion on its way.
+
+    Attributes:
+        at: when it came.
+        waits: what of its time is not the edge's own.
+    """
+
+    deps: Resources
+    at: float
+    waits: Waits
+
+    def elapsed(self) -> float:
+        """Seconds since the request came."""
+        return self.deps.clock() - self.at
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """The models that there are."""
+        self.waits.begin()
+        models = await self.deps.relay.pool.models()
+        self.waits.end()
+        return models
+
+    def first(self) -> None:
+        """The first event is there, or the answer as a whole: what has gone by without waiting was the edge's own."""
+        self.deps.metrics.overhead.observe(max(0.0, self.elapsed() - self.waits.seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Arrived):
+    """One whose answer may be a stream.
 
     Attributes:
         plan: makes its plan from the models that there are, once there is a place for it.
         headers: of the response; filled by the plan.
     """
 
-    deps: Resources
     plan: Planner
-    arrived: float
     headers: dict[str, str] = field(default_factory=dict)
-
-    def elapsed(self) -> float:
-        """Seconds since the request came."""
-        return self.deps.clock() - self.arrived
 
 
 @asynccontextmanager
 async def _planned(asked: Asked) -> AsyncIterator[Plan]:
     """A place in the edge while the block runs, and what is to be done in it."""
     deps = asked.deps
-    async with deps.gate.admitted():
-        plan = await asked.plan(await deps.relay.pool.models(), asked)
+    async with deps.gate.admitted(asked.waits):
+        plan = await asked.plan(await asked.models(), asked)
         try:
             yield plan
         finally:
@@ -74,15 +99,18 @@ async def _planned(asked: Asked) -> AsyncIterator[Plan]:
 async def _events(asked: Asked, plan: Plan) -> AsyncIterator[AsyncIterator[bytes]]:
     """The client's events, from the first one on; everything that they hold is released when the block ends."""
     deps = asked.deps
-    async with aclosing(deps.relay.run(plan.answer, model=plan.route.model, key=plan.key)) as events:
+    answer, pace = plan.answer, Pace(deps.metrics, deps.clock, asked.at)
+    async with aclosing(deps.relay.run(answer, model=plan.route.model, key=plan.key, waits=asked.waits)) as events:
         first = await anext(events)  # what fails before it becomes an HTTP status instead of an event
-        deps.metrics.ttft.observe(asked.elapsed())
-        yield _behind(first, events)
+        asked.first()
+        pace.seen(answer.pieces)
+        yield _behind(first, events, answer, pace)
 
 
-async def _behind(first: bytes, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _behind(first: bytes, events: AsyncIterator[bytes], answer: Answer, pace: Pace) -> AsyncIterator[bytes]:
     yield first
     async for more in events:
+        pace.seen(answer.pieces)
         yield more
 
 
@@ -114,15 +142,19 @@ def collected(asked: Asked, whole: Callable[[bytes], dict[str, Any]]) -> JobResp
                 path, body = short
                 # A backend that has only streams is asked for one.
                 with contextlib.suppress(UpstreamRefused):
-                    answer = await asked.deps.relay.ask(path, body, model=plan.route.model, key=plan.key)
-                    return plan.answer.take_whole(answer)
+                    answer = await asked.deps.relay.ask(
+                        path, body, model=plan.route.model, key=plan.key, waits=asked.waits
+                    )
+                    taken = plan.answer.take_whole(answer)
+                    asked.first()
+                    return taken
             async with _events(asked, plan) as events:
                 return whole(b"".join([chunk async for chunk in events]))
 
     return JobResponse(work, lifecycle=asked.deps.lifecycle, headers=asked.headers)
 
 
-def begin(deps: Resources, plan: Planner, *, ignored: int) -> Asked:
+def arrive(deps: Resources, *, ignored: int) -> Arrived:
     """A request has come.
 
     Args:
@@ -131,4 +163,10 @@ def begin(deps: Resources, plan: Planner, *, ignored: int) -> Asked:
     deps.totals.requests += 1
     if ignored:
         deps.metrics.ignored_fields.inc(ignored)
-    return Asked(deps, plan, deps.clock())
+    return Arrived(deps, deps.clock(), Waits(deps.clock))
+
+
+def begin(deps: Resources, plan: Planner, *, ignored: int) -> Asked:
+    """A request has come that is answered by `plan`; see `arrive`."""
+    arrived = arrive(deps, ignored=ignored)
+    return Asked(deps, arrived.at, arrived.waits, plan)

@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from cerebrum_edge.api.fields import ANY_MODEL, LenientModel, ModelName
+from cerebrum_edge.api.flow import arrive
 from cerebrum_edge.api.resources import Deps
 from cerebrum_edge.guard.balance import affinity
 from cerebrum_edge.routing import choose
@@ -48,16 +49,17 @@ async def infill(body: InfillRequest, deps: Deps) -> JobResponse:
         raise PromptTooLarge(f"The texts have {length} characters; {most} are allowed.", param="input_prefix")
     fields = {name: value for name, value in body.known().items() if value != -1}
     fields = {**fields, **({"n_predict": 1} if body.n_predict == 0 else {})}
-    deps.totals.requests += 1
-    deps.metrics.ignored_fields.inc(body.ignored)
+    arrived = arrive(deps, ignored=body.ignored)
 
     async def work() -> dict[str, Any] | bytes:
-        async with deps.gate.admitted():
-            models = await deps.relay.pool.models()
-            route = choose(models, prompt=text, model=None if body.model in ANY_MODEL else body.model)
+        async with deps.gate.admitted(arrived.waits):
+            route = choose(await arrived.models(), prompt=text, model=None if body.model in ANY_MODEL else body.model)
             ask = {**fields, "model": route.model}
             # An editor asks again by itself, with newer text: it is not worth waiting for a backend to come back.
-            answer = await deps.relay.ask("/infill", ask, model=route.model, key=affinity(text), patient=False)
+            answer = await deps.relay.ask(
+                "/infill", ask, model=route.model, key=affinity(text), waits=arrived.waits, patient=False
+            )
+            arrived.first()
             return {**json.loads(answer), "content": ""} if body.n_predict == 0 else answer
 
     return JobResponse(work, lifecycle=deps.lifecycle)

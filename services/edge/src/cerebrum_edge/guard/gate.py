@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from cerebrum_edge.guard.admission import Admission, Limits
 from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_edge.waits import Waits
 from cerebrum_kit.errors import Overloaded
 
 
@@ -32,20 +33,26 @@ class Gate:
         return self._admission.waiting
 
     @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
+    async def admitted(self, waits: Waits) -> AsyncIterator[None]:
         """Holds a place while the block runs.
+
+        Args:
+            waits: runs while there is none.
 
         Raises:
             Overloaded: the queue is full, or no place came free in time.
         """
-        ticket = next(self._tickets)
+        ticket, before = next(self._tickets), waits.seconds
         verdict = self._admission.arrive(ticket, self._clock())
         if verdict == "refused":
             raise self._refusal("queue_full", "The edge is busy and its queue is full.")
         try:
             if verdict == "queued":
+                waits.begin()
                 await self._wait(ticket)
+                waits.end()
             self._count()
+            self._metrics.queue_wait.observe(waits.seconds - before)
             yield
         finally:
             self._tell(self._admission.leave(ticket, self._clock()), admitted=True)
@@ -84,7 +91,7 @@ class Gate:
                 waiter.set_result(admitted)
 
     def _refusal(self, reason: str, message: str) -> Overloaded:
-        self._metrics.shed.labels(reason).inc()
+        self._metrics.shed[reason].inc()
         return Overloaded(message, retry_after=self._admission.retry_after(self._clock()))
 
     def _count(self) -> None:

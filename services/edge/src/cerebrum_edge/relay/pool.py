@@ -178,11 +178,11 @@ class Pool:
     def _seen(self, member: Member, error: CerebrumError | None) -> None:
         """Keeps the metrics: a backend is up when it answers, if only to say no."""
         up = error is None or not is_failure(error, balanced=member.upstream.backend.balanced)
-        self._metrics.backend_up.labels(member.name).set(up)
+        self._metrics.backend_up[member.name].set(up)
         if not up and error is not None:
-            self._metrics.backend_failures.labels(member.name, error.code).inc()
+            self._metrics.backend_failures[member.name, error.code].inc()
         for change in member.candidate.breaker.drain():
-            self._metrics.breaker_transitions.labels(member.name, change.after).inc()
+            self._metrics.breaker_transitions[member.name, change.after].inc()
             log.warning("breaker", backend=member.name, before=change.before, after=change.after)
 
     def retry_in(self) -> float:

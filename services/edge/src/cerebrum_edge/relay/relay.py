@@ -18,6 +18,7 @@ from cerebrum_edge.relay.pool import Lease, Pool
 from cerebrum_edge.relay.survival import Survival, SurvivalPolicy, TryAgain
 from cerebrum_edge.relay.upstream import Upstream
 from cerebrum_edge.relay.verdict import is_final, was_taken
+from cerebrum_edge.waits import Waits
 from cerebrum_kit.errors import CerebrumError, Overloaded, UpstreamError, UpstreamUnavailable
 from cerebrum_kit.logs import get_logger
 from cerebrum_kit.sse import SSEError
@@ -52,10 +53,13 @@ class Relay:
         self._clock = clock
         self._jitter = jitter
 
-    async def run(self, answer: Answer, *, model: str, key: bytes) -> AsyncGenerator[bytes, None]:
+    async def run(self, answer: Answer, *, model: str, key: bytes, waits: Waits) -> AsyncGenerator[bytes, None]:
         """The client's events, several at a time where they come together.
 
         To be closed (`contextlib.aclosing`): that is how the backend learns that nobody listens.
+
+        Args:
+            waits: runs while the backends are waited for, up to the first event.
 
         Raises:
             CerebrumError: what the answer ends with.
@@ -67,7 +71,9 @@ class Relay:
         error: CerebrumError | None = None
         prefix = prefix_of(model, key)
         while True:
+            waits.begin()
             lease = await self._lease(model, key, tried, again, error, ids=answer.needs_ids)
+            waits.end()
             had, taken, answered, exchange = answer.pieces, False, False, lease.member.upstream.exchange()
             if answer.begun:
                 self.resumes += 1
@@ -77,15 +83,20 @@ class Relay:
             try:
                 with self.pool.using(lease):
                     path, request = exchange.request(answer.path, answer.request())
+                    waits.begin()
                     async with lease.member.upstream.stream(path, request, patience=patience, prefix=prefix) as body:
                         taken, frames = True, Frames()
                         while not answer.done and (data := await body.read()):
+                            if not answered:
+                                waits.end()
                             if events := answer.feed(exchange.frames(_split(frames, data))):
                                 if not answered:
                                     answered = True
                                     lease.answered()
                                     body.begun()
                                 yield events
+                            elif not answered:
+                                waits.begin()
                             if failed := answer.error or exchange.error:
                                 raise failed
                         if not answer.done and (events := answer.feed(exchange.end())):
@@ -96,6 +107,7 @@ class Relay:
                     return
             except CerebrumError as exc:
                 error = exc
+                waits.end()
             if events := answer.feed(exchange.end()):
                 yield events
             if answer.done:
@@ -113,10 +125,13 @@ class Relay:
                 can_resume=answer.can_resume,
             )
 
-    async def ask(self, path: str, body: dict[str, Any], *, model: str, key: bytes, patient: bool = True) -> bytes:
+    async def ask(
+        self, path: str, body: dict[str, Any], *, model: str, key: bytes, waits: Waits, patient: bool = True
+    ) -> bytes:
         """A whole JSON answer. Nothing of it is shown before it is complete: a lost backend costs a repetition.
 
         Args:
+            waits: runs while the backends are waited for.
             patient: whether to wait for a backend to come back.
 
         Raises:
@@ -130,6 +145,7 @@ class Relay:
         prefix = prefix_of(model, key)
         encoded = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         while True:
+            waits.begin()
             lease = await self._lease(model, key, tried, again, error)
             exchange = lease.member.upstream.exchange()
             try:
@@ -137,6 +153,8 @@ class Relay:
                     return await _whole(lease.member.upstream, exchange, path, encoded, prefix)
             except CerebrumError as exc:
                 error = exc
+            finally:
+                waits.end()
             if exchange.amended(error):
                 continue
             again = self._after(survival, lease, error, tried, model, taken=patient and was_taken(error))

@@ -164,6 +164,7 @@ class BatchEngine:
             cells={worker.name: worker.cells for worker in workers},
             cells_live={name: live for name, (live, _) in tokens.items()},
             cells_idle={name: idle for name, (_, idle) in tokens.items()},
+            available={row.id: self._registry.available(row) for row in self._registry.rows},
             stored_bytes=self._stored_bytes(),
             foreign_cores=self._foreign.cores,
             cpu_pressure=self._pressure or 0.0,

@@ -5,39 +5,16 @@ One thread writes; a scrape may read at any time and sees numbers that are at mo
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
-
+from cerebrum_kit.histogram import Histogram
 from cerebrum_kit.metrics import LATENCY_BUCKETS
 
 SECONDS = (0.001, 0.0025, *LATENCY_BUCKETS)
+# From a large model on a small machine to a tiny one on a GPU.
+RATES = (0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+# Of fewer tokens the speed is chance.
+LEAST_RATED_TOKENS = 8
 _WINDOW = 10  # seconds that "now" means for a rate
-
-
-class Histogram:
-    """Observations by bucket; `bounds` are upper ones, inclusive."""
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts by upper bound, as Prometheus has them."""
-        counts, so_far, rows = list(self.counts), 0, []
-        for bound, count in zip([*map(_bound, self.bounds), "+Inf"], counts, strict=True):
-            so_far += count
-            rows.append((bound, float(so_far)))
-        return rows
-
-
-def _bound(value: float) -> str:
-    return str(float(value))
 
 
 class Rate:
@@ -84,7 +61,6 @@ class ModelStats:
         self.accepted = 0
         self.prefix_hits = 0
         self.prefix_misses = 0
-        self.most_tokens = 0
         self.outcomes = dict.fromkeys(("stop", "length", "cancelled", "deadline", "slow_reader", "error"), 0)
         self.cancelled = dict.fromkeys(("queued", "prefill", "decode"), 0)
         self.step_seconds = Histogram(SECONDS)
@@ -93,5 +69,5 @@ class ModelStats:
         self.first_token = Histogram(SECONDS)
         self.inter_token = Histogram(SECONDS)
         self.generation = Histogram(SECONDS)
-        self.prompt_rate = Rate()
+        self.request_rate = Histogram(RATES)
         self.decode_rate = Rate()

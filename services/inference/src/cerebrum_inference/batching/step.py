@@ -244,7 +244,6 @@ class Step:
         job = slot.job
         assert job is not None
         self._stats.generation.observe(now - job.asked)
-        self._stats.most_tokens = max(self._stats.most_tokens, len(slot.tokens))
         # The cells may hold more of a draft than came true; whoever finishes the slot may save them.
         self._context.truncate(slot.sequence, len(slot.tokens))
         self._finish(slot, slot.finish(reason, now))

@@ -16,7 +16,7 @@ from cerebrum_inference.batching.inbox import Inbox
 from cerebrum_inference.batching.job import Item, Job
 from cerebrum_inference.batching.options import WorkerOptions
 from cerebrum_inference.batching.slot import Slot
-from cerebrum_inference.batching.stats import ModelStats
+from cerebrum_inference.batching.stats import LEAST_RATED_TOKENS, ModelStats
 from cerebrum_inference.batching.step import Step
 from cerebrum_inference.batching.store import PrefixStore
 from cerebrum_inference.engine import Finish
@@ -232,6 +232,8 @@ class Worker:
         job = slot.job
         assert job is not None
         self.stats.outcomes[finish.reason] += 1
+        if finish.generated_tokens - finish.resumed_tokens >= LEAST_RATED_TOKENS:
+            self.stats.request_rate.observe(finish.tokens_per_second)
         self.rates.observe(
             computed=finish.prompt_tokens + finish.resumed_tokens - slot.cached,
             prefill_seconds=finish.prefill_seconds,

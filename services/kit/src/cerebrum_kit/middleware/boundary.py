@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -51,12 +52,42 @@ class RequestIdMiddleware:
             request_id.current_request_id.reset(token)
 
 
-class ObserveMiddleware:
-    """One log line and one count a request, when its last byte is sent or its client is gone."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that is over.
 
-    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, clock: Callable[[], float] = time.monotonic) -> None:
+    Attributes:
+        route: its template; `unmatched` where it was refused before one was looked for, or there is none.
+        status: 0 where no answer began.
+        outcome: `ok`, what the client did (`disconnected`, `client_too_slow`), or the error that it ended with, be it
+            inside of a stream.
+        seconds: from its head to the last byte.
+    """
+
+    route: str
+    status: int
+    outcome: str
+    seconds: float
+
+
+class ObserveMiddleware:
+    """One log line and one count a request, when its last byte is sent or its client is gone.
+
+    Args:
+        answered: what else wants to know of it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: HttpMetrics,
+        answered: Callable[[Answered], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.app = app
         self._metrics = metrics
+        self._answered = answered
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,6 +113,7 @@ class ObserveMiddleware:
                 outcome = scope.get("cerebrum.outcome") or ("ok" if complete else "disconnected")
                 key_id = scope.get("cerebrum.key_id")
                 self._metrics.observe(route, scope["method"], status, outcome, seconds, key_id=key_id)
+                self._answered(Answered(route, status, outcome, seconds))
                 log.info(
                     "request",
                     method=scope["method"],
@@ -159,6 +191,6 @@ class ErrorMiddleware:
             await respond(Internal())
 
     async def _respond(self, error: CerebrumError, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["cerebrum.outcome"] = error.code
+        scope["cerebrum.outcome"] = error.counted_as
         body = self._renderer(error, request_id.current_request_id.get())
         await JSONResponse(body, error.status, headers=error.headers)(scope, receive, send)
