@@ -10,7 +10,7 @@ CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-all test-unit test-roles test-arm64 lint new-inventory bench-edge bench-inference bench-condense dev docs lock train bench-deploy
+.PHONY: help venv up down status test test-all test-unit test-roles test-arm64 lint new-inventory bench-edge bench-inference bench-condense dev docs lock monitoring train bench-deploy
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ docs: venv ## write the roles' READMEs and docs/variables.md from the argument_s
 	@.venv/bin/python scripts/role_readmes.py
 	@.venv/bin/python -m scripts.variables_page
 	@.venv/bin/python -m scripts.inventory.example
+
+monitoring: venv ## write the rules, the alerts' ways and the table of faults from monitoring/
+	@.venv/bin/python -m monitoring
 
 lock: ## resolve locks/*.txt again
 	@scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -1,0 +1,71 @@
+"""Every file that is written from the tables, as text by its path."""
+
+from __future__ import annotations
+
+from monitoring import faults, output, routes, rules
+from monitoring.durations import SCRAPE_SECONDS, spoken
+
+RULES = "roles/prometheus/files/rules"
+TREE = "roles/alertmanager/files/tree.yml"
+FAULTS = "docs/monitoring-faults.md"
+_TREE_SAYS = "Which alert goes to whom: route and inhibit_rules. The role appends the receivers."
+
+
+def committed() -> dict[str, str]:
+    """What the repository holds, by path from its root."""
+    return {
+        **{f"{RULES}/{name}": text for name, text in _rules(1).items()},
+        TREE: output.document(routes.tree(), _TREE_SAYS),
+        FAULTS: _faults_page(),
+    }
+
+
+def shortened(scale: float) -> dict[str, str]:
+    """Rules (`rules/`) and tree (`tree.yml`) whose times are shorter, for a lab that cannot wait."""
+    return {
+        **{f"rules/{name}": text for name, text in _rules(scale).items()},
+        "tree.yml": output.document(routes.tree(scale), _TREE_SAYS),
+    }
+
+
+def _rules(scale: float) -> dict[str, str]:
+    return {name: output.document(rules.content(groups, scale), says) for name, (says, groups) in rules.FILES.items()}
+
+
+_HEAD = """\
+# Faults and their alerts
+
+<!-- Written by `make monitoring` from monitoring/faults.py; changes belong there. -->
+
+What goes wrong, which series shows it, which alert is told, and in what time at most: until a scrape and an evaluation
+have seen it ({scrape} s each), for as long as it must last, and until Alertmanager sends it. What is held back may fire
+as well, and is not told while the other is there. The same table is the data of scenario `monitoring`, which causes the
+faults on hosts of the lab, with shorter times.
+
+| fault | caused by | shows in | alert | told within | held back | ends when |
+|---|---|---|---|---|---|---|
+"""
+
+
+def _faults_page() -> str:
+    head = _HEAD.format(scrape=SCRAPE_SECONDS)
+    return head + "".join(_row(fault) for fault in faults.FAULTS)
+
+
+def _row(fault: faults.Fault) -> str:
+    told = [f"{_link(one.alert)} ({rules.ALERTS[one.alert].severity})" for one in fault.expected]
+    within = [spoken(fault.told_within(one)) for one in fault.expected]
+    cells = [
+        fault.title,
+        fault.cause,
+        fault.shows,
+        "<br>".join(told) or "-",
+        "<br>".join(within) or "-",
+        ", ".join(map(_link, fault.held_back)) or "-",
+        fault.ends,
+    ]
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def _link(alert: str) -> str:
+    return f"[{alert}](runbook.md#{rules.ALERTS[alert].anchor})"
