@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -23,11 +24,11 @@ def test_prometheus_tells_of_all_of_it(monitored: Monitored) -> None:
     assert done.returncode == 0, done.stderr
     text = done.stdout
     assert f"Prometheus at {monitored.prometheus.url}" in text
-    assert "rates over the last 60 s" in text
+    assert "rates over the last" in text
     shown = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert "yes" in shown["answering"]
-    assert "pi ready" in shown["edge"]
-    assert "vps ready" in shown["inference"]
+    assert "pi ready development" in text
+    assert "vps ready development" in text
     assert "answered" in shown["probe"]
     assert "idle" in shown["slots"]
     assert "TriedOut" in shown
@@ -40,11 +41,11 @@ def test_a_target_that_does_not_answer_is_named(monitored: Monitored, tmp_path: 
         "top", "--interval", "0.2", "--prometheus", monitored.prometheus.url, url="http://127.0.0.1:1", home=tmp_path
     ) as at:
         at.wait_for("TriedOut")
-        os.kill(monitored.system.inference.process.pid, 19)
+        os.kill(monitored.system.inference.process.pid, signal.SIGSTOP)
         try:
             at.wait_for("inference on vps does not answer Prometheus")
         finally:
-            os.kill(monitored.system.inference.process.pid, 18)
+            os.kill(monitored.system.inference.process.pid, signal.SIGCONT)
         monitored.prometheus.wait_for_scrapes()
         at.press("q")
         assert at.end() == 0

@@ -153,10 +153,13 @@ def test_what_speaks_against_an_answer_is_named(found: Facts, change: dict[str, 
     assert answering(dataclasses.replace(found, **change)) == (not why, why)  # type: ignore[arg-type]  # by field name
 
 
-def test_a_failed_probe_speaks_against_an_answer(found: Facts) -> None:
-    failed = dataclasses.replace(found.probes[0], success=False)
-    assert answering(dataclasses.replace(found, probes=[failed])) == (False, "the last probe failed")
-    assert "failed 12 s ago" in shown(render("x", dataclasses.replace(found, probes=[failed])))
+def test_a_failed_probe_speaks_against_an_answer_where_nobody_else_gets_one(found: Facts) -> None:
+    failed = dataclasses.replace(found, probes=[dataclasses.replace(found.probes[0], success=False)])
+    assert answering(failed) == (True, "the last probe failed")
+    assert "yes, though the last probe failed" in shown(render("x", failed))
+    assert "failed 12 s ago" in shown(render("x", failed))
+    alone = dataclasses.replace(failed, completions={"ok": 0.0, "overloaded": 1.0})
+    assert answering(alone) == (False, "the last probe failed")
 
 
 def test_alerts_are_sorted_by_what_they_do_to_people() -> None:
