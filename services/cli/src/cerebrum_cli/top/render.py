@@ -248,10 +248,12 @@ def seconds(value: float | None) -> str:
 def span(value: float) -> str:
     """A time that has gone by, in its two largest units."""
     whole = round(value)
-    for unit, name, smaller, smaller_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= unit and not (unit == 60 and whole == 60):
+    if whole < 120:
+        return f"{whole} s"
+    for unit, name, smaller, smaller_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if whole >= unit:
             return f"{whole // unit} {name} {whole % unit // smaller} {smaller_name}"
-    return f"{whole} s"
+    return f"{whole // 60} m {whole % 60} s"
 
 
 def count(value: float | None) -> str:
