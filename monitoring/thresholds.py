@@ -33,7 +33,7 @@ THRESHOLDS = (
     Threshold("clock_skew_seconds", 3, "How far a host's clock may be from Prometheus' own."),
     Threshold("shed_requests", 5, "Completions that an edge refuses in ten minutes before somebody is told."),
     Threshold("probe_stale_seconds", 900, "The probe's last run may be this old: three of its rounds."),
-    Threshold("textfile_stale_seconds", 7200, "A file of the textfile collector may be this old."),
+    Threshold("textfile_stale_seconds", 1800, "A file of the textfile collector may be this old."),
     Threshold("probe_wanted", 1, "0 where no probe is deployed: that there is none is no fault then."),
 )
 _NAMES = frozenset(one.name for one in THRESHOLDS)

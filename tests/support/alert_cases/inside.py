@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from monitoring.thresholds import THRESHOLDS
 from support.alert_cases.case import Case, fires, quiet
 
 _PI = {"job": "prometheus", "instance": "pi"}
@@ -37,8 +36,12 @@ def _deliveries(values: str) -> dict[str, str]:
 CASES: tuple[Case, ...] = (
     fires("Watchdog", "always", {}, labels={}),
     quiet("ThresholdsMissing", "all are there", {}, "10m"),
-    fires("PrometheusReloadFailed", "refused", {f"prometheus_config_last_reload_successful{{{_P}}}": "0x40"}, labels=_PI),
-    quiet("PrometheusReloadFailed", "mended", {f"prometheus_config_last_reload_successful{{{_P}}}": "0x18 1 0x9"}, "7m"),
+    fires(
+        "PrometheusReloadFailed", "refused", {f"prometheus_config_last_reload_successful{{{_P}}}": "0x40"}, labels=_PI
+    ),
+    quiet(
+        "PrometheusReloadFailed", "mended", {f"prometheus_config_last_reload_successful{{{_P}}}": "0x18 1 0x9"}, "7m"
+    ),
     fires(
         "PrometheusRulesFailing",
         "three times",
@@ -54,11 +57,24 @@ CASES: tuple[Case, ...] = (
     fires("NotificationsFailing", "errors", _notifications("0x4 5x60", "0x64"), since="75s", labels=_PI),
     fires("NotificationsFailing", "dropped", _notifications("0x64", "0x4 5x60"), since="75s", labels=_PI),
     quiet("NotificationsFailing", "four when it restarted", _notifications("0x4 4x90", "0x94"), "3m"),
-    fires("AlertmanagerUnknown", "none", {f"prometheus_notifications_alertmanagers_discovered{{{_P}}}": "0x40"}, labels=_PI),
+    fires(
+        "AlertmanagerUnknown",
+        "none",
+        {f"prometheus_notifications_alertmanagers_discovered{{{_P}}}": "0x40"},
+        labels=_PI,
+    ),
     quiet("AlertmanagerUnknown", "one", {f"prometheus_notifications_alertmanagers_discovered{{{_P}}}": "1x40"}, "9m"),
-    fires("AlertmanagerReloadFailed", "refused", {f"alertmanager_config_last_reload_successful{{{_A}}}": "0x40"}, labels=_SENDER),
+    fires(
+        "AlertmanagerReloadFailed",
+        "refused",
+        {f"alertmanager_config_last_reload_successful{{{_A}}}": "0x40"},
+        labels=_SENDER,
+    ),
     quiet(
-        "AlertmanagerReloadFailed", "mended", {f"alertmanager_config_last_reload_successful{{{_A}}}": "0x18 1 0x9"}, "7m"
+        "AlertmanagerReloadFailed",
+        "mended",
+        {f"alertmanager_config_last_reload_successful{{{_A}}}": "0x18 1 0x9"},
+        "7m",
     ),
     fires(
         "ReceiverFailing",
@@ -68,4 +84,4 @@ CASES: tuple[Case, ...] = (
         labels={**_SENDER, "integration": "webhook"},
     ),
     quiet("ReceiverFailing", "an hour ago", _deliveries("0x4 1x300"), "1h"),
-)  # fmt: skip
+)
