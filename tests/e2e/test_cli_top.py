@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
+import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.fake_upstream import FakeUpstream, fake_upstream
+from support.fake_upstream import CHUNKED, FakeUpstream, chunk, fake_upstream
 from support.process import console_script, listening_socket, running
 from support.system import System, edge_environment
 from support.terminal import ESCAPES, Terminal, cerebrum_terminal, terminal
@@ -167,7 +169,9 @@ def test_a_new_size_is_drawn_at_once(top: Terminal) -> None:
 
 
 def test_other_keys_do_nothing_and_are_not_shown(top: Terminal) -> None:
-    top.press("x\r\x1a")  # Ctrl-Z too: a stopped program would leave the terminal as it is
+    # Ctrl-Z is one of them: a stopped program would leave the terminal as it is.
+    assert termios.tcgetattr(top.child.child_fd)[6][termios.VSUSP] == b"\0"
+    top.press("x\r\x1a")
     top.press("q")
     assert top.end() == 0
     assert "x" not in ESCAPES.sub("", top.written.rpartition("failures")[2])
@@ -208,11 +212,13 @@ def test_an_edge_that_goes_away_is_told_and_comes_back(worked: System, tmp_path:
 def test_a_source_that_hangs_keeps_nobody(tmp_path: Path) -> None:
     asked, release = threading.Event(), threading.Event()
 
-    def hang(_: object) -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(CHUNKED)
         asked.set()
-        release.wait(30)
+        while not release.wait(1):  # often enough for no timeout to be met
+            connection.sendall(chunk(b"# on and on\n"))
 
-    with fake_upstream(hang) as fake, cerebrum_terminal("top", url=fake.url, home=tmp_path) as at:
+    with fake_upstream(drip) as fake, cerebrum_terminal("top", url=fake.url, home=tmp_path) as at:
         at.wait_for("looking")
         assert asked.wait(20)
         at.press("q")

@@ -224,7 +224,7 @@ def bar(parts: Sequence[tuple[float, str]], total: float) -> Text:
     reached = 0.0
     for value, style in parts:
         reached += value
-        upto = min(_BAR, round(_BAR * reached / total)) if total > 0 else 0
+        upto = round(_BAR * min(1.0, reached / total)) if total > 0 else 0
         text.append("█" * (upto - drawn), style=style)
         drawn = max(drawn, upto)
     return text.append("░" * (_BAR - drawn), style=_DIM)
