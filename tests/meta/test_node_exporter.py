@@ -137,3 +137,13 @@ def test_units_are_in_one_state_each(tmp_path: Path) -> None:
 def test_labels_cannot_break_a_line() -> None:
     family = textfile.Family("x", "y", [({"a": 'b"\n\\c'}, 1.0)])
     assert textfile.rendered([family]).splitlines()[-1] == r'x{a="b\"\n\\c"} 1'
+
+
+def test_the_clock_is_what_the_kernel_says(tmp_path: Path) -> None:
+    assert run(tmp_path, "clock").returncode == 0
+    lines = said(tmp_path, "clock")
+    if lines:  # a container may not even ask
+        values = {line.split()[0]: float(line.split()[1]) for line in lines}
+        assert values["node_timex_sync_status"] in (0, 1)
+        assert abs(values["node_timex_offset_seconds"]) < 1
+        assert 0 <= values["node_timex_maxerror_seconds"] <= 20

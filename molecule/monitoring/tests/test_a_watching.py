@@ -20,7 +20,7 @@ UNITS = {
     "prometheus.service": 11,
     "prometheus-alertmanager.service": 11,
     "prometheus-node-exporter.service": 14,
-    "cerebrum-textfile.service": 5,
+    "cerebrum-textfile.service": 9,
     "cerebrum-probe.service": 11,
 }
 
