@@ -113,7 +113,9 @@ def plan(
         own = [row for row in rows(text) if made_for(row, holder, purpose)]
         current = next((row for row in own if row.digest == digest), None)
         key = f"key {current.id} ({current.created})" if current else ""
-        shared = list(dict.fromkeys(row.digest for peer in peers for row in rows(peer) if made_for(row, holder, purpose)))
+        shared = list(
+            dict.fromkeys(row.digest for peer in peers for row in rows(peer) if made_for(row, holder, purpose))
+        )
         # All of them: its service may still run with another one than its file holds.
         adopts = shared if current is None and digest in shared else []
         if adopts and not waiting[holder]:
@@ -149,9 +151,7 @@ def admitted(text: str, keys: dict[str, str | list[str]], now: str, purpose: str
     return "".join(f"{line}\n" for line in lines)
 
 
-def settlement(
-    text: str, held: dict[str, str], running: dict[str, list[str]], purpose: str = EDGE
-) -> dict[str, Any]:
+def settlement(text: str, held: dict[str, str], running: dict[str, list[str]], purpose: str = EDGE) -> dict[str, Any]:
     """What can be dropped once the holders' services run with what their files hold.
 
     Args:

@@ -94,7 +94,7 @@ def grants(
     """What a host lets in for what it carries, then what its owner allows.
 
     Args:
-        clients: networks that may use each service; `monitors` are the addresses of hosts that ask all of them how they are.
+        clients: networks that may use each service; `monitors` are the addresses of hosts that ask all of them.
     """
     found: list[Grant] = []
     # Nobody is admitted by an empty list of networks; in a rule, it would be everybody.

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What Prometheus' node exporter does not tell by itself, as files for its textfile collector.
 
-usage: textfile.py --into FOLDER [--sys /sys] [--certificate FILE]... [pi|wear|tailnet|certificates|units]...
+usage: textfile.py --into FOLDER [--sys /sys] [--certificate FILE]... [pi|wear|clock|tailnet|certificates|units]...
 
 Each of them has a file of its own, `cerebrum_NAME.prom`, which is replaced whole. One that has nothing to tell on this
 host has none; one that fails keeps the others from nothing, and its file is taken away, so that nothing old is told as
@@ -11,6 +11,7 @@ new.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import ssl
 import subprocess
@@ -26,6 +27,8 @@ WORN_OUT = 11  # JEDEC: tenths of a life, 1 to 10, and 11 for what is beyond
 STATES = ("activating", "active", "deactivating", "failed", "inactive")
 KINDS = (".service", ".socket", ".timer")
 SECONDS = 20.0
+# timex(2)
+CLOCK_IS_WRONG, UNSYNCHRONISED, NANOSECONDS = 5, 0x40, 0x2000
 
 
 class Family(NamedTuple):
@@ -41,6 +44,20 @@ class Place(NamedTuple):
 
     sys: Path
     certificates: list[Path]
+
+
+class Timex(ctypes.Structure):
+    """The beginning of the kernel's structure, and room for its rest."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_long * 32),
+    )
 
 
 class Failed(Exception):
@@ -69,6 +86,21 @@ def wear(place: Place) -> list[Family]:
         if 1 <= tenths <= WORN_OUT:  # 0: it does not say
             samples.append(({"device": path.parts[-3]}, tenths / 10))
     return [Family("cerebrum_sd_life_used_ratio", "Part of the device's life that is used up, at most.", samples)]
+
+
+def clock(_place: Place) -> list[Family]:
+    """How well the clock is kept. The exporter's own collector would have to be allowed to set it."""
+    found = Timex()
+    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(found))
+    if state < 0:
+        return []  # a container may not even ask, and cannot keep its clock
+    synchronised = state != CLOCK_IS_WRONG and not found.status & UNSYNCHRONISED
+    unit = 1e-9 if found.status & NANOSECONDS else 1e-6
+    return [
+        Family("node_timex_sync_status", "1 while the clock is kept by another.", [({}, float(synchronised))]),
+        Family("node_timex_offset_seconds", "How far it is from the other.", [({}, found.offset * unit)]),
+        Family("node_timex_maxerror_seconds", "How far it may be, at most.", [({}, found.maxerror * 1e-6)]),
+    ]
 
 
 def tailnet(_place: Place) -> list[Family]:
@@ -155,7 +187,7 @@ def put(path: Path, text: str) -> None:
 
 
 COLLECTORS: dict[str, Callable[[Place], list[Family]]] = {
-    one.__name__: one for one in (pi, wear, tailnet, certificates, units)
+    one.__name__: one for one in (pi, wear, clock, tailnet, certificates, units)
 }
 
 
