@@ -257,6 +257,7 @@ def _network() -> list[Panel]:
 
 
 def _units() -> list[Panel]:
+    clock = NODE("node_time_seconds")
     return [
         table(
             "Units",
@@ -285,8 +286,8 @@ def _units() -> list[Panel]:
         ),
         table(
             "Clocks",
-            "How far each host's clock is off, as its time service says.",
-            Query(NODE("node_timex_offset_seconds")),
+            "How far each host's clock is from Prometheus' own; a scrape's time is in it.",
+            Query(f"abs({clock} - timestamp({clock}))"),
             unit=Unit.SECONDS,
             columns={"instance": "Host", "Value": "Off by"},
         ),

@@ -6,15 +6,14 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """Grafana's ids; the name says what is measured."""
+    """Grafana's ids; the name says what is measured. What stands behind `suffix:` is shown as it is."""
 
     COUNT = "short"
     BYTES = "bytes"
     BYTES_A_SECOND = "Bps"
     CELSIUS = "celsius"
-    PER_SECOND = "reqps"
+    PER_SECOND = "suffix:/s"
     RATIO = "percentunit"
     SECONDS = "s"
-    TOKENS_A_SECOND = "suffix: tok/s"
+    TOKENS_A_SECOND = "suffix:tok/s"
     STATE = "none"
-    TIME = "dateTimeFromNow"

@@ -120,6 +120,11 @@ def test_panels_have_numbers_names_and_words(board: dict[str, Any]) -> None:
         assert len(set(refs)) == len(refs), panel["title"]
 
 
+def test_every_unit_is_of_use() -> None:
+    used = {panel["fieldConfig"]["defaults"]["unit"] for board in BOARDS.values() for panel in panels(board)}
+    assert used == set(Unit)
+
+
 def test_nothing_overlaps_and_nothing_leaves_the_grid(board: dict[str, Any]) -> None:
     for panel in board["panels"]:
         place = panel["gridPos"]

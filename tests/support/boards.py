@@ -18,7 +18,7 @@ _SELECTOR = re.compile(
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
 _WORDS = {
     *("abs", "and", "avg", "clamp_min", "count", "histogram_quantile", "increase", "max", "min", "or", "rate", "sum"),
-    *("time", "unless", "vector"),
+    *("time", "timestamp", "unless", "vector"),
 }
 
 
