@@ -17,10 +17,9 @@ from monitoring.dashboards.panels import (
 )
 from monitoring.dashboards.promql import Scope, age, average, highest, increase, lowest, rate, share, total
 from monitoring.dashboards.units import Unit
+from monitoring.dashboards.watchers import ALERTMANAGER, PROMETHEUS, watchers
 
 NODE = Scope("", "node_uname_info", "Host")
-PROMETHEUS = Scope("prometheus_", "prometheus_build_info", "Prometheus")
-ALERTMANAGER = Scope("alertmanager_", "alertmanager_build_info", "Alertmanager")
 # What is in memory, or another view of what is counted already.
 _DISKS = 'fstype!~"tmpfs|ramfs|squashfs"'
 _ABSENT = "does not tell"
@@ -40,7 +39,7 @@ def dashboard() -> Json:
             Section("Heat and power", _heat()),
             Section("Network", _network()),
             Section("Units and certificates", _units()),
-            Section("The monitoring itself", _monitoring()),
+            Section("The monitoring itself", watchers()),
         ),
     )
 
@@ -297,55 +296,5 @@ def _units() -> list[Panel]:
             Query(age(NODE("node_textfile_mtime_seconds"))),
             unit=Unit.SECONDS,
             columns={"instance": "Host", "file": "File", "Value": "Age"},
-        ),
-    ]
-
-
-def _monitoring() -> list[Panel]:
-    failed = total(increase(ALERTMANAGER("alertmanager_notifications_failed_total")), "integration")
-    return [
-        timeseries(
-            "Series",
-            "That Prometheus holds in memory.",
-            Query(PROMETHEUS("prometheus_tsdb_head_series"), "{{instance}}"),
-            unit=Unit.COUNT,
-        ),
-        timeseries(
-            "Memory",
-            "Of Prometheus and of Alertmanager.",
-            Query(PROMETHEUS("process_resident_memory_bytes"), "{{instance}} Prometheus"),
-            Query(ALERTMANAGER("process_resident_memory_bytes"), "{{instance}} Alertmanager"),
-            unit=Unit.BYTES,
-        ),
-        timeseries(
-            "A scrape takes",
-            "Of every target.",
-            Query("scrape_duration_seconds", "{{job}} {{instance}}"),
-            unit=Unit.SECONDS,
-        ),
-        timeseries(
-            "Rules that failed",
-            "Evaluations; more than none means that alerts are missing.",
-            Query(total(increase(PROMETHEUS("prometheus_rule_evaluation_failures_total")), "instance"), "{{instance}}"),
-            unit=Unit.COUNT,
-        ),
-        timeseries(
-            "Notifications that failed",
-            "By kind of receiver.",
-            Query(failed, "{{integration}}"),
-            unit=Unit.COUNT,
-            stacked=True,
-        ),
-        stat(
-            "Disk of Prometheus",
-            "What its blocks take; the write-ahead log comes on top.",
-            Query(total(PROMETHEUS("prometheus_tsdb_storage_blocks_bytes"))),
-            unit=Unit.BYTES,
-        ),
-        stat(
-            "Alerts at Alertmanager",
-            "That it holds and has not suppressed.",
-            Query(total(ALERTMANAGER("alertmanager_alerts", 'state="active"'))),
-            unit=Unit.COUNT,
         ),
     ]

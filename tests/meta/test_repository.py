@@ -18,7 +18,7 @@ SCHEDULING = ["contention", "lookup", "output", "pacing", "plan", "prefix", "que
 ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
 CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
 RELAY = ["answer", "assembly", "exchange", "foreign", "frames", "listing", "native", "openai", "survival", "verdict"]
-DASHBOARDS = ["board", "edge", "hosts", "inference", "overview", "panels", "promql", "units"]
+DASHBOARDS = ["board", "edge", "hosts", "inference", "machine", "overview", "panels", "promql", "units", "watchers"]
 PURE = [
     "roles/firewall/filter_plugins/firewall.py",
     "roles/preflight/filter_plugins/preflight.py",
