@@ -27,6 +27,11 @@ SECTIONS = {
     "tailscale": "Tailnet",
     "firewall": "Firewall",
     "base": "The hosts themselves",
+    "prometheus": "Monitoring: what is measured",
+    "alertmanager": "Monitoring: who is told",
+    "node_exporter": "Monitoring: hosts",
+    "probe": "Monitoring: the probe",
+    "grafana": "Monitoring: Grafana",
     "api_key": "Keys between edge and inference host",
     "app": "Releases",
 }
@@ -34,10 +39,11 @@ SECTIONS = {
 ONLY = {"api_key": {"api_key_older_than"}, "app": {"app_cache", "app_keep_releases"}}
 # Set by playbooks and other roles too, or read from another variable that their text names.
 NOT_FOR_PEOPLE = {
-    "edge_backends", "firewall_carries", "firewall_edge_port", "firewall_edges", "firewall_haproxy_edges",
+    "alertmanager_state", "edge_backends", "firewall_carries", "firewall_edge_port", "firewall_edges", "firewall_haproxy_edges",
     "firewall_haproxy_port", "firewall_inference_port", "haproxy_host", "haproxy_servers", "haproxy_stage",
     "haproxy_state", "firewall_transport", "inference_accelerator", "inference_holders", "models_instances",
-    "models_tool", "models_wanted", "ssh_tunnel_state", "transport_kind",
+    "models_tool", "models_wanted", "ssh_tunnel_state", "transport_kind", "firewall_monitors", "firewall_node_port",
+    "grafana_state", "node_exporter_monitors", "node_exporter_state", "probe_state", "prometheus_state", "ssh_tunnel_monitors",
 }  # fmt: skip
 HEAD = """# Variables
 
@@ -56,7 +62,8 @@ def table(options: dict[str, dict[str, Any]]) -> list[str]:
     for name, option in options.items():
         kind = option.get("type", "str") + (f" of {option['elements']}" if "elements" in option else "")
         text = option["description"] if isinstance(option["description"], str) else " ".join(option["description"])
-        choices = f" One of {', '.join(f'`{one}`' for one in option['choices'] if one)}." if "choices" in option else ""
+        named = "choices" in option and kind != "bool"
+        choices = f" One of {', '.join(f'`{one}`' for one in option['choices'] if one)}." if named else ""
         lines.append(f"| `{name}` | {kind} | {default(option)} | {plain(text)}{choices} |")
         for inner, row in option.get("options", {}).items():
             lines.append(f"| · `{inner}` | {row['type']} | {default(row)} | {plain(row['description'])} |")

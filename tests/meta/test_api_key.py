@@ -152,3 +152,23 @@ def test_broken_lines_are_named_and_not_shown(line: str, problem: str) -> None:
     (found,) = role.problems(f"pi {digest(1)} -\n{line}\n")
     assert found.startswith(problem)
     assert line not in found
+
+
+def test_keys_of_prometheus_and_of_an_edge_on_the_same_host_are_two_and_leave_each_other_alone() -> None:
+    text = role.admitted("", {"pi": digest(1)}, "now")
+    text = role.admitted(text, {"pi": digest(2)}, "now", "prometheus")
+    assert [line.split()[0] for line in text.splitlines()] == [f"pi.{digest(1)[:8]}", f"prometheus.pi.{digest(2)[:8]}"]
+    edges = role.settlement(text, {"pi": digest(1)}, {"pi": [digest(1)]})
+    assert edges == {
+        "holders": {"pi": {"id": f"pi.{digest(1)[:8]}", "stale": [], "moved": True}},
+        "orphans": [],
+        "others": [],
+    }
+    assert role.settlement(text, {}, {})["orphans"] == [f"pi.{digest(1)[:8]}"]
+    # Nobody watches any more: its key goes, and no other.
+    assert role.settlement(text, {}, {}, "prometheus") == {
+        "holders": {}, "orphans": [f"prometheus.pi.{digest(2)[:8]}"], "others": [],
+    }  # fmt: skip
+    plan = role.plan(text, {"pi": digest(2)}, {"pi": ""}, purpose="prometheus")
+    assert plan["pi"]["why"] == f"key prometheus.pi.{digest(2)[:8]} (now) stays"
+    assert role.plan(text, {"pi": digest(2)}, {"pi": ""})["pi"]["makes"]

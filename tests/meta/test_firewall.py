@@ -15,7 +15,7 @@ from support.playbooks import plugin
 from support.repo import ROOT, load
 
 FIREWALL = plugin("roles/firewall/filter_plugins/firewall.py")
-PORTS = {"edge": 7000, "inference": 9000, "haproxy": 9200}
+PORTS = {"edge": 7000, "inference": 9000, "haproxy": 9200, "node": 9100}
 NOBODY: dict[str, list[str]] = {"edge": [], "inference": [], "haproxy": []}
 PRIVATE = load("roles/firewall/defaults/main.yml")["firewall_edge_clients"]
 
@@ -160,3 +160,25 @@ def test_port_that_is_opened_is_the_one_that_the_service_takes(service: str) -> 
     port = load(f"roles/{service}/defaults/main.yml")[f"{service}_port"]
     default = load("roles/firewall/defaults/main.yml")[f"firewall_{service}_port"]
     assert default == f"{{{{ {service}_port | default({port}) }}}}"
+
+
+def test_the_monitoring_host_is_let_in_where_others_may_not_be_and_behind_a_tunnel_nowhere() -> None:
+    clients = {**NOBODY, "edge": ["192.168.0.0/16"], "monitors": ["192.0.2.7", "2001:db8::7"]}
+    assert rules(["inference", "node"], "direct", {**NOBODY, "monitors": ["192.0.2.7"]}) == [
+        'ip saddr { 192.0.2.7/32 } tcp dport 9000 counter accept comment "inference: monitoring"',
+        'ip saddr { 192.0.2.7/32 } tcp dport 9100 counter accept comment "node: monitoring"',
+    ]
+    assert rules(["edge", "node"], "ssh_tunnel", clients) == [
+        'ip saddr { 192.168.0.0/16 } tcp dport 7000 counter accept comment "edge"',
+        'ip saddr { 192.0.2.7/32 } tcp dport 7000 counter accept comment "edge: monitoring"',
+        'ip6 saddr { 2001:db8::7/128 } tcp dport 7000 counter accept comment "edge: monitoring"',
+        'ip saddr { 192.0.2.7/32 } tcp dport 9100 counter accept comment "node: monitoring"',
+        'ip6 saddr { 2001:db8::7/128 } tcp dport 9100 counter accept comment "node: monitoring"',
+    ]
+    assert rules(["inference"], "ssh_tunnel", {**NOBODY, "monitors": ["192.0.2.7"]}) == []
+
+
+def test_on_a_tailnet_the_exporter_is_let_in_by_its_interface_alone() -> None:
+    assert 'iifname "tailscale0" tcp dport 9100 counter accept comment "node"' in rules(
+        ["edge", "node"], "tailscale", NOBODY
+    )

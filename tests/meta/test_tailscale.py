@@ -14,7 +14,7 @@ KEY = (ROOT / "roles/tailscale/files/tailscale-archive-keyring.asc").read_text(e
 
 @pytest.fixture(scope="module")
 def fingerprints() -> Callable[[str], list[str]]:
-    found: Callable[[str], list[str]] = plugin("roles/tailscale/filter_plugins/openpgp.py").openpgp_fingerprints
+    found: Callable[[str], list[str]] = plugin("plugins/filter/openpgp.py").openpgp_fingerprints
     return found
 
 

@@ -1,4 +1,4 @@
-"""Debian's Prometheus and Alertmanager, of the versions that the hosts get, as programs and not as services."""
+"""Debian's Prometheus and what belongs to it, of the versions that the hosts get, as programs and not as services."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from support.repo import ROOT
 
-_PACKAGES = ("prometheus", "prometheus-alertmanager")
+_PACKAGES = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
 
 
 @functools.cache
 def program(name: str) -> Path:
-    """The path of `prometheus`, `promtool`, `prometheus-alertmanager` or `amtool`; fetched once, the first time."""
+    """The path of `prometheus`, `promtool`, `prometheus-node-exporter` and so on; fetched once, the first time."""
     unpacked = subprocess.run(
         [ROOT / "scripts" / "debian_unpack.sh", *_PACKAGES], stdout=subprocess.PIPE, text=True, check=True
     )

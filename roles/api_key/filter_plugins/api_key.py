@@ -2,7 +2,8 @@
 
 The digests file has a line a key, `id sha256hex created`. A line that the role made for a host has the id
 `<label>.<the digest's first 8 digits>`, by which it is told from lines that people added; before there were several
-keys a host, the id was the host's name alone.
+keys a host, the id was the host's name alone. What is for something else than an edge has that before its label, as
+`prometheus.pi.0a1b2c3d`: a host may be both, and who settles the ones leaves the others alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LABEL = 64 - 9  # what an id leaves for the host's name
+EDGE = "edge"
+OTHERS = ("prometheus",)
 _KEY_BYTES = 43  # secrets.token_urlsafe(32)
 
 
@@ -24,11 +27,12 @@ class Row(NamedTuple):
     created: str
 
 
-def label(holder: str) -> str:
+def label(holder: str, purpose: str = EDGE) -> str:
     """The host's name as it stands in ids: cut, and told from others that begin alike, where it is too long."""
-    if len(holder) <= _LABEL:
-        return holder
-    return f"{holder[: _LABEL - 9]}-{hashlib.sha256(holder.encode()).hexdigest()[:8]}"
+    name = holder if purpose == EDGE else f"{purpose}.{holder}"
+    if len(name) <= _LABEL:
+        return name
+    return f"{name[: _LABEL - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def rows(text: str) -> list[Row]:
@@ -56,12 +60,18 @@ def problems(text: str) -> list[str]:
     return found
 
 
-def made_for(row: Row, holder: str) -> bool:
-    return row.id in (holder, f"{label(holder)}.{row.digest[:8]}")
+def made_for(row: Row, holder: str, purpose: str = EDGE) -> bool:
+    return row.id == f"{label(holder, purpose)}.{row.digest[:8]}" or (purpose == EDGE and row.id == holder)
 
 
 def made_by_role(row: Row) -> bool:
     return row.id.endswith(f".{row.digest[:8]}")
+
+
+def purpose_of(row: Row) -> str:
+    """What a line that the role made is for."""
+    word = row.id.partition(".")[0]
+    return word if word in OTHERS and made_by_role(row) else EDGE
 
 
 def checksums(results: list[dict[str, Any]], own: bool = False) -> dict[str, str]:
@@ -83,6 +93,7 @@ def plan(
     now: str = "",
     peers: Sequence[str] = (),
     maker: str = "",
+    purpose: str = EDGE,
 ) -> dict[str, dict[str, Any]]:
     """What each holder needs: whether a key is to be made for it, which one that it has is to be admitted, and why.
 
@@ -95,13 +106,16 @@ def plan(
         cutoff, now: only keys that were made before the one are rotated, or, by a wrong clock, after the other.
         peers: what the pool's other hosts admit.
         maker: the pool's host that makes its keys, where that is another one.
+        purpose: what the keys are for.
     """
     found: dict[str, dict[str, Any]] = {}
     for holder, digest in held.items():
-        own = [row for row in rows(text) if made_for(row, holder)]
+        own = [row for row in rows(text) if made_for(row, holder, purpose)]
         current = next((row for row in own if row.digest == digest), None)
         key = f"key {current.id} ({current.created})" if current else ""
-        shared = list(dict.fromkeys(row.digest for peer in peers for row in rows(peer) if made_for(row, holder)))
+        shared = list(
+            dict.fromkeys(row.digest for peer in peers for row in rows(peer) if made_for(row, holder, purpose))
+        )
         # All of them: its service may still run with another one than its file holds.
         adopts = shared if current is None and digest in shared else []
         if adopts and not waiting[holder]:
@@ -126,22 +140,23 @@ def plan(
     return found
 
 
-def admitted(text: str, keys: dict[str, str | list[str]], now: str) -> str:
+def admitted(text: str, keys: dict[str, str | list[str]], now: str, purpose: str = EDGE) -> str:
     """The file's text with these holders' keys, too; added at the end, which is what makes them the newest."""
     lines = text.splitlines()
     known = {row.digest for row in rows(text)}
     for holder, digests in keys.items():
         for digest in [digests] if isinstance(digests, str) else digests:
             if digest and digest not in known:
-                lines.append(f"{label(holder)}.{digest[:8]} {digest} {now}")
+                lines.append(f"{label(holder, purpose)}.{digest[:8]} {digest} {now}")
     return "".join(f"{line}\n" for line in lines)
 
 
-def settlement(text: str, held: dict[str, str], running: dict[str, list[str]]) -> dict[str, Any]:
+def settlement(text: str, held: dict[str, str], running: dict[str, list[str]], purpose: str = EDGE) -> dict[str, Any]:
     """What can be dropped once the holders' services run with what their files hold.
 
     Args:
         running: digests of the keys that each holder's running instances were started with.
+        purpose: what the keys are for; those of another purpose are left alone.
 
     Returns:
         `holders`: for each, `id` (the held key's), `stale` (ids of its other keys), `moved` (every instance runs with
@@ -149,17 +164,17 @@ def settlement(text: str, held: dict[str, str], running: dict[str, list[str]]) -
     """
     holders: dict[str, dict[str, Any]] = {}
     for holder, digest in held.items():
-        own = [row for row in rows(text) if made_for(row, holder)]
+        own = [row for row in rows(text) if made_for(row, holder, purpose)]
         holders[holder] = {
             "id": next((row.id for row in own if row.digest == digest), ""),
             "stale": [row.id for row in own if row.digest != digest],
             "moved": bool(digest) and set(running[holder]) == {digest},
         }
-    nobodys = [row for row in rows(text) if not any(made_for(row, holder) for holder in held)]
+    nobodys = [row for row in rows(text) if not any(made_for(row, holder, purpose) for holder in held)]
     return {
         "holders": holders,
-        "orphans": [row.id for row in nobodys if made_by_role(row)],
-        "others": [row.id for row in nobodys if not made_by_role(row)],
+        "orphans": [row.id for row in nobodys if made_by_role(row) and purpose_of(row) == purpose],
+        "others": [row.id for row in nobodys if not made_by_role(row) and purpose == EDGE],
     }
 
 

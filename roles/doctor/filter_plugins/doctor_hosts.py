@@ -48,6 +48,8 @@ def _checks(row: dict[str, Any]) -> Iterator[Check]:
     yield from _firewall(row["firewall"], facts["firewall"])
     if row["transport"] == "tailscale":
         yield _tailnet(facts["tailnet"])
+    if facts.get("monitoring"):
+        yield _monitoring(facts["monitoring"])
     yield from _housekeeping(facts["system"])
 
 
@@ -214,6 +216,19 @@ def _tailnet(found: dict[str, Any]) -> Check:
     if found.get("state") == "Running":
         return Check(OK, "tailnet", "is up")
     return Check(TROUBLE, "tailnet", f"is {found.get('state') or 'not there'}", "docs/tailnet.md; run site.yml")
+
+
+def _monitoring(found: dict[str, Any]) -> Check:
+    """What Prometheus says, where the host watches."""
+    check, look = "monitoring", "docs/monitoring.md tells how to look; docs/runbook.md what to do about each alert"
+    if "problem" in found:
+        mend = "`systemctl status prometheus`; `journalctl -u prometheus -n 20`; run site.yml"
+        return Check(TROUBLE, check, f"Prometheus does not answer: {found['problem']}", mend)
+    if found["down"]:
+        return Check(TROUBLE, check, f"Prometheus gets no answer of {', '.join(found['down'])}", look)
+    if found["firing"]:
+        return Check(NOTE, check, f"alerts: {', '.join(found['firing'])}", look)
+    return Check(OK, check, f"{found['targets']} targets answer, no alert")
 
 
 def _housekeeping(found: dict[str, Any]) -> Iterator[Check]:

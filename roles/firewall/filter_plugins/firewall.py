@@ -91,7 +91,11 @@ def grants(
     ports: dict[str, int],
     clients: dict[str, Sequence[str]],
 ) -> list[Grant]:
-    """What a host lets in for what it carries, then what its owner allows."""
+    """What a host lets in for what it carries, then what its owner allows.
+
+    Args:
+        clients: networks that may use each service; `monitors` are the addresses of hosts that ask all of them.
+    """
     found: list[Grant] = []
     # Nobody is admitted by an empty list of networks; in a rule, it would be everybody.
     if "edge" in carries and clients["edge"]:
@@ -102,8 +106,14 @@ def grants(
         found.append(_grant(ports["haproxy"], sources=clients["haproxy"], comment="haproxy"))
     found += [
         _grant(ports[service], interface=TAILNET, comment=service)
-        for service in ("inference", "haproxy")
+        for service in ("inference", "haproxy", "node")
         if service in carries and transport == "tailscale"
+    ]
+    # Whoever may use the services, the monitoring host may ask them; those behind a tunnel are asked through it.
+    found += [
+        _grant(ports[service], sources=clients["monitors"], comment=f"{service}: monitoring")
+        for service in ("edge", "inference", "node")
+        if service in carries and clients.get("monitors") and (service != "inference" or transport == "direct")
     ]
     if transport == "tailscale":
         found.append(_grant(WIREGUARD_OF_TAILSCALE, protocol="udp", comment="tailscale: direct paths"))

@@ -45,6 +45,10 @@ def table(hosts: dict[str, dict[str, Any]], width: int = WIDTH) -> str:
             cells = ["-"] * 5 if service == "edge" else _pair(host, hosts, edges, remarks)
             lines.append([host, service, release, *cells])
             remarks += [f"{host}: {service} {text}" for text in _remarks(one)]
+    for host in sorted(hosts):
+        remarks += [
+            f"{host}: monitoring {text}" for text in _watching(hosts[host]["found"]["facts"].get("monitoring") or {})
+        ]
     return "\n".join(_drawn(lines, width) + [piece for text in remarks for piece in _wrapped(text, width)])
 
 
@@ -70,6 +74,14 @@ def _remarks(service: dict[str, Any]) -> list[str]:
     if answers.get("stats", {}).get("status") == 401:
         said.append("admits clients with keys only, so its breakers are not known: set CEREBRUM_API_KEY_FILE")
     return said
+
+
+def _watching(found: dict[str, Any]) -> list[str]:
+    """What Prometheus says, where the host watches; nothing where all is well."""
+    if "problem" in found:
+        return [f"does not answer: {found['problem']}"]
+    said = [f"gets no answer of {', '.join(found['down'])}"] if found.get("down") else []
+    return said + ([f"alerts: {', '.join(found['firing'])}"] if found.get("firing") else [])
 
 
 def _pair(host: str, hosts: dict[str, Any], edges: list[str], remarks: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.survey_services import asked, backends, running, service, settings
 from ansible.module_utils.survey_system import system
-from ansible.module_utils.survey_ways import firewall, keys, tailnet, tunnels
+from ansible.module_utils.survey_ways import firewall, keys, monitoring, tailnet, tunnels
 
 DOCUMENTATION = r"""
 module: cerebrum_survey
@@ -32,7 +32,7 @@ asked_at: {description: As it was given, type: float, returned: always}
 
 def survey(names: list[str], client_key: str, deep: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"time": time.time(), "system": system(), "keys": keys(), "firewall": firewall()}
-    found |= {"tunnels": tunnels(), "tailnet": tailnet(), "services": {}, "backends": {}}
+    found |= {"tunnels": tunnels(), "tailnet": tailnet(), "monitoring": monitoring(), "services": {}, "backends": {}}
     for name in names:
         one = service(name)
         instance = running(one)

@@ -1,13 +1,14 @@
-"""What leads to a host and between hosts: keys, tunnels, the tailnet, the firewall."""
+"""What leads to a host and between hosts: keys, tunnels, the tailnet, the firewall; and who watches them."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.survey_asks import digest, said, shown, text
-from ansible.module_utils.survey_services import ETC
+from ansible.module_utils.survey_asks import digest, get, said, shown, text
+from ansible.module_utils.survey_services import ETC, UNITS
 
 CREDENTIALS = Path("/run/credentials")
 
@@ -57,3 +58,27 @@ def firewall() -> dict[str, Any]:
         "drops": "policy drop" in rules,
         "undo": undo.get("ActiveState") == "active",
     }
+
+
+def monitoring() -> dict[str, Any]:
+    """What Prometheus says, where it watches: who does not answer it, and which alerts there are; nothing elsewhere."""
+    found = re.search(r"--web.listen-address=(\S+)", text(UNITS / "prometheus.service.d/cerebrum.conf"))
+    if not found:
+        return {}
+    targets = get(f"http://{found[1]}/api/v1/targets?state=active")
+    alerts = get(f"http://{found[1]}/api/v1/alerts") if "answer" in targets else targets
+    if "answer" not in alerts:
+        return {"problem": alerts.get("problem", "no answer")}
+    rows = targets["answer"]["data"]["activeTargets"]
+    firing = [row["labels"] for row in alerts["answer"]["data"]["alerts"] if row["state"] == "firing"]
+    return {
+        "targets": len(rows),
+        "down": sorted(
+            f"{row['labels']['job']} on {row['labels']['instance']}" for row in rows if row["health"] == "down"
+        ),
+        "firing": sorted({_named(labels) for labels in firing if labels.get("severity") != "none"}),
+    }
+
+
+def _named(labels: dict[str, str]) -> str:
+    return f"{labels['alertname']} ({labels['instance']})" if labels.get("instance") else labels["alertname"]

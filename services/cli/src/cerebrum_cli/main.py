@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,12 +16,14 @@ from cerebrum_cli.answer.receipt import receipt
 from cerebrum_cli.asking import Answer, collect_answer, read_standard_input, show_answer
 from cerebrum_cli.client import EdgeClient, EdgeFailure
 from cerebrum_cli.examine import examine
+from cerebrum_cli.options import Given, KeyFile, Url
 from cerebrum_cli.probe.attempt import attempt
 from cerebrum_cli.probe.report import record
 from cerebrum_cli.prompt import compose, painted_as
 from cerebrum_cli.repl.commands import MOST_TOKENS
 from cerebrum_cli.screen import Tone, is_terminal, standard_screen
 from cerebrum_cli.settings import Target, target
+from cerebrum_cli.top.cli import top
 from cerebrum_kit.errors import ConfigurationError
 
 _TONES: dict[doctor.LineStyle, Tone] = {
@@ -37,20 +38,8 @@ EXIT_INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-Url = Annotated[str | None, typer.Option("--url", help="The edge; also CEREBRUM_URL. Default http://127.0.0.1:7000.")]
-KeyFile = Annotated[
-    Path | None, typer.Option("--api-key-file", help="A file with the edge's key; also CEREBRUM_API_KEY_FILE.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Language = Annotated[str | None, typer.Option("--language", "-l", help="Detected when not given.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What stands before the subcommand, and counts where the subcommand does not say otherwise."""
-
-    url: str | None
-    api_key_file: Path | None
 
 
 @app.callback(invoke_without_command=True)
@@ -235,6 +224,9 @@ def probe(
         raise typer.Exit(EXIT_FAILURE if result.problem else 0)
     if (anew := record(textfile, result)) is not None:
         sys.stderr.write(f"cerebrum: {anew}\n")
+
+
+app.command()(top)
 
 
 def _read(path: Path) -> str:

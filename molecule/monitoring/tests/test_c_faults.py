@@ -1,0 +1,139 @@
+"""Faults of monitoring/faults.py, caused: each alert that is expected reaches the receiver, and is resolved afterwards.
+
+Times are a tenth of those that people have (test_b_configuration.py). How long it took is told and never asserted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from watching import heard, listen, told, until
+
+from monitoring.faults import FAULTS, Expected
+from nodes import Node
+
+BY_ID = {fault.id: fault for fault in FAULTS}
+SCALE = 0.1
+PATIENCE = 600.0
+WANTED = "/etc/systemd/system/multi-user.target.wants"
+KEYS = "/etc/cerebrum/inference/api_keys"
+TEXTFILES = "/var/lib/prometheus/node-exporter"
+CONFIGURATION = "/etc/cerebrum/prometheus/current/prometheus.yml"
+SMALL = "/srv/small"  # a file system that is full takes nothing from the machine that the lab is on
+STORE = "/var/lib/cerebrum/models"
+
+
+@dataclass(frozen=True)
+class How:
+    """On which host, and by which commands, a fault begins and ends."""
+
+    on: str
+    begin: str
+    end: str
+
+
+def stop(service: str) -> str:
+    return f"systemctl stop cerebrum-{service}.socket 'cerebrum-{service}@*'"
+
+
+def start(service: str) -> str:
+    return f"systemctl start cerebrum-{service}.socket $(ls {WANTED} | grep '^cerebrum-{service}@')"
+
+
+ALONE = {
+    "inference-stopped": How("vps", stop("inference"), start("inference")),
+    "edge-stopped": How("pi", stop("edge"), start("edge")),
+    "key-revoked": How(
+        "vps",
+        f"cp -p {KEYS} /root/kept && sed -i '/^pi[.]/d' {KEYS}",
+        f"cat /root/kept > {KEYS}",
+    ),
+    "exporter-stopped": How(
+        "vps", "systemctl stop prometheus-node-exporter", "systemctl start prometheus-node-exporter"
+    ),
+    "configuration-refused": How(
+        "pi",
+        f"echo 'nonsense: 1' >> {CONFIGURATION}; systemctl reload prometheus",
+        f"sed -i '/^nonsense/d' {CONFIGURATION}; systemctl reload prometheus",
+    ),
+}
+# None of these hides another: they are caused at once.
+TOGETHER = {
+    "disk-full": How(
+        "vps",
+        f"mkdir -p {SMALL} && mount -t tmpfs -o size=32M small {SMALL} && fallocate -l 33M {SMALL}/full; "
+        f"head -c 33M /dev/zero > {SMALL}/full; true",
+        f"umount {SMALL}",
+    ),
+    "model-missing": How(
+        "vps",
+        f"cd {STORE} && for file in *.gguf; do mv $file $file.away; done",
+        f"cd {STORE} && for file in *.away; do mv $file ${{file%.away}}; done",
+    ),
+    "unit-failed": How(
+        "vps", "systemd-run --quiet --unit cerebrum-fault false; true", "systemctl reset-failed cerebrum-fault"
+    ),
+    "key-old": How(
+        "vps",
+        f"echo 'ancient {'0' * 64} 2020-01-01T00:00:00Z' >> {KEYS}",
+        f"sed -i '/^ancient /d' {KEYS}",
+    ),
+    "textfile-stale": How(
+        "vps",
+        f"echo 'fault 1' > {TEXTFILES}/fault.prom; touch -d '3 hours ago' {TEXTFILES}/fault.prom",
+        f"rm {TEXTFILES}/fault.prom",
+    ),
+    "undervoltage": How(
+        "pi",
+        f'echo \'cerebrum_pi_throttled{{reason="undervoltage",when="now"}} 1\' > {TEXTFILES}/fault.prom',
+        f"rm {TEXTFILES}/fault.prom",
+    ),
+}
+
+
+def labels(expected: Expected) -> dict[str, str]:
+    names = {"edge": "pi", "inference": "vps", "monitoring": "pi"}
+    job = {"job": expected.job} if expected.job else {}
+    return {"alertname": expected.alert, "instance": names[expected.on], **job, **expected.labels}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def receiver(pi: Node) -> Iterator[None]:
+    listen(pi)
+    yield
+    pi.host.check_output("systemctl stop receiver")
+
+
+def test_the_watchdog_is_heard_with_the_receiver_s_token(pi: Node) -> None:
+    until(lambda: heard(pi, {"alertname": "Watchdog"}, "firing", 0), "the watchdog", seconds=PATIENCE)
+    assert {row["by"] for row in told(pi)} == {"Bearer token-of-the-scenario"}
+
+
+@pytest.mark.parametrize("ids", [*[(one,) for one in ALONE], tuple(TOGETHER)], ids=lambda ids: "+".join(ids))
+def test_a_fault_is_told_and_its_end_too(
+    ids: tuple[str, ...], pi: Node, vps: Node, tell: Callable[[str], None]
+) -> None:
+    nodes, ways = {"pi": pi, "vps": vps}, {one: {**ALONE, **TOGETHER}[one] for one in ids}
+    expected = [(one, alert) for one in ids for alert in BY_ID[one].expected]
+    began = float(pi.host.check_output("date +%s.%N"))
+    begun = []
+    try:
+        for one, how in ways.items():
+            nodes[how.on].host.check_output(how.begin)
+            begun.append(one)
+        for one, alert in expected:
+            at = until(
+                lambda alert=alert: heard(pi, labels(alert), "firing", began), f"{one}: {alert}", seconds=PATIENCE
+            )
+            tell(f"{one}: {alert.alert} after {at - began:.0f} s (reckoned: {BY_ID[one].told_within(alert, SCALE)} s)")
+    finally:
+        mended = float(pi.host.check_output("date +%s.%N"))
+        for one in begun:
+            nodes[ways[one].on].host.check_output(ways[one].end)
+    for one, alert in expected:
+        at = until(
+            lambda alert=alert: heard(pi, labels(alert), "resolved", mended), f"{one}: {alert} ends", seconds=PATIENCE
+        )
+        tell(f"{one}: {alert.alert} resolved after {at - mended:.0f} s")
