@@ -10,7 +10,7 @@ CEREBRUM_CACHE ?= $(HOME)/.cache/cerebrum
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHON CEREBRUM_CACHE LLAMA_SERVER
 
-.PHONY: help venv up down status test test-all test-unit test-roles test-arm64 lint new-inventory bench-edge bench-inference bench-condense dev docs lock monitoring train bench-deploy
+.PHONY: help venv up down status test test-all test-unit test-roles test-arm64 lint new-inventory bench-edge bench-inference bench-condense bench-metrics dev docs lock monitoring train bench-deploy
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-inference: venv ## the inference service beside other servers: LLAMA_SERVE
 bench-condense: venv ## what condensation keeps of real commits' lines: DATA=commits.jsonl
 	@test -n "$(DATA)" || { echo "cerebrum: DATA=file is missing: one commit a line, see docs/condensation.md" >&2; exit 1; }
 	@.venv/bin/python -m benchmarks.bench_condense "$(DATA)" $(ARGS)
+
+bench-metrics: venv ## what it costs to be watched: a request, a token, a page of metrics: ARGS="--quick"
+	@.venv/bin/python benchmarks/bench_metrics.py $(ARGS)
 
 bench-deploy: venv ## from fresh hosts to the first token, a second run, `make up` again (root): ARGS="--rounds 3"
 	@.venv/bin/python benchmarks/bench_deploy.py $(ARGS)

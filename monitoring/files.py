@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from monitoring import faults, output, routes, rules
+from collections.abc import Mapping
+
+from monitoring import faults, output, routes, rules, thresholds
 from monitoring.durations import SCRAPE_SECONDS, spoken
 
 RULES = "roles/prometheus/files/rules"
+THRESHOLDS = "thresholds.yml"
 TREE = "roles/alertmanager/files/tree.yml"
 FAULTS = "docs/monitoring-faults.md"
 _TREE_SAYS = "Which alert goes to whom: route and inhibit_rules. The role appends the receivers."
@@ -14,22 +17,23 @@ _TREE_SAYS = "Which alert goes to whom: route and inhibit_rules. The role append
 def committed() -> dict[str, str]:
     """What the repository holds, by path from its root."""
     return {
-        **{f"{RULES}/{name}": text for name, text in _rules(1).items()},
+        **{f"{RULES}/{name}": text for name, text in _rules(1, {}).items()},
         TREE: output.document(routes.tree(), _TREE_SAYS),
         FAULTS: _faults_page(),
     }
 
 
-def shortened(scale: float) -> dict[str, str]:
-    """Rules (`rules/`) and tree (`tree.yml`) whose times are shorter, for a lab that cannot wait."""
+def others(scale: float, numbers: Mapping[str, float]) -> dict[str, str]:
+    """Rules (`rules/`) and tree (`tree.yml`) with other thresholds, and shorter times for a lab that cannot wait."""
     return {
-        **{f"rules/{name}": text for name, text in _rules(scale).items()},
+        **{f"rules/{name}": text for name, text in _rules(scale, numbers).items()},
         "tree.yml": output.document(routes.tree(scale), _TREE_SAYS),
     }
 
 
-def _rules(scale: float) -> dict[str, str]:
-    return {name: output.document(rules.content(groups, scale), says) for name, (says, groups) in rules.FILES.items()}
+def _rules(scale: float, numbers: Mapping[str, float]) -> dict[str, str]:
+    given = {**rules.FILES, THRESHOLDS: (rules.FILES[THRESHOLDS][0], (thresholds.group(numbers),))}
+    return {name: output.document(rules.content(groups, scale), says) for name, (says, groups) in given.items()}
 
 
 _HEAD = """\

@@ -6,7 +6,7 @@ from monitoring.model import Alert, Group
 from monitoring.thresholds import threshold
 
 _DISKS = '{fstype!~"squashfs|iso9660|ramfs",mountpoint!~"/run/.*|/boot/.*"}'
-_USED = f"1 - node_filesystem_avail_bytes{_DISKS} / node_filesystem_size_bytes{_DISKS}"
+_USED = f"1 - node_filesystem_avail_bytes{_DISKS}\n  / node_filesystem_size_bytes{_DISKS}"
 _MAKE_ROOM = "First: `journalctl --vacuum-size=200M`, `apt-get clean`, then `du -xh / | sort -h | tail`."
 
 
@@ -41,7 +41,7 @@ DISKS = (
     Alert(
         "DiskFull",
         "page",
-        f"{_USED} > {threshold('disk_full_ratio')}",
+        f"{_USED}\n> {threshold('disk_full_ratio')}",
         "{{ $labels.mountpoint }} of {{ $labels.instance }} is full",
         "{{ $value | humanizePercentage }} of it is used; services fail where they cannot write. " + _MAKE_ROOM,
         lasting="2m",
@@ -49,7 +49,7 @@ DISKS = (
     Alert(
         "DiskAlmostFull",
         "ticket",
-        f"{_USED} > {threshold('disk_almost_full_ratio')}",
+        f"{_USED}\n> {threshold('disk_almost_full_ratio')}",
         "{{ $labels.mountpoint }} of {{ $labels.instance }} is almost full",
         "{{ $value | humanizePercentage }} of it is used. " + _MAKE_ROOM,
         lasting="15m",
@@ -58,7 +58,7 @@ DISKS = (
         "DiskFilling",
         "ticket",
         f"predict_linear(node_filesystem_avail_bytes{_DISKS}[6h], 86400) < 0\n"
-        f"and node_filesystem_avail_bytes{_DISKS} / node_filesystem_size_bytes{_DISKS} < 0.4",
+        f"and node_filesystem_avail_bytes{_DISKS}\n  / node_filesystem_size_bytes{_DISKS} < 0.4",
         "{{ $labels.mountpoint }} of {{ $labels.instance }} will be full within a day",
         "That is where the last hours lead. First: `du -xh / | sort -h | tail` twice: what grows?",
         lasting="1h",
@@ -66,8 +66,8 @@ DISKS = (
     Alert(
         "InodesFull",
         "ticket",
-        f"1 - node_filesystem_files_free{_DISKS} / (node_filesystem_files{_DISKS} > 0) > "
-        f"{threshold('inodes_used_ratio')}",
+        f"1 - node_filesystem_files_free{_DISKS}\n  / (node_filesystem_files{_DISKS} > 0)\n"
+        f"> {threshold('inodes_used_ratio')}",
         "{{ $labels.mountpoint }} of {{ $labels.instance }} can hold few more files",
         "{{ $value | humanizePercentage }} of its inodes are used, whatever room there is. "
         "First: `du --inodes -x / | sort -n | tail` finds where the many small files are.",
@@ -77,7 +77,7 @@ DISKS = (
         "DiskReadOnly",
         "page",
         # What always was read-only is meant to be.
-        f"node_filesystem_readonly{_DISKS} == 1 and min_over_time(node_filesystem_readonly{_DISKS}[1d]) == 0",
+        f"node_filesystem_readonly{_DISKS} == 1\nand min_over_time(node_filesystem_readonly{_DISKS}[1d]) == 0",
         "{{ $labels.mountpoint }} of {{ $labels.instance }} has become read-only",
         "The kernel does that when a disk fails; on a Pi, the SD card is dying. "
         "First: `dmesg | grep -i -e ext4 -e mmc`, and save what is on it: `playbooks/backup.yml`.",
@@ -150,7 +150,7 @@ MACHINES = (
     Alert(
         "ClockUnsynchronised",
         "ticket",
-        "max_over_time(node_timex_sync_status[15m]) == 0 and node_timex_maxerror_seconds >= 16",
+        "node_timex_sync_status == 0 and node_timex_maxerror_seconds >= 16",
         "Nothing sets the clock of {{ $labels.instance }}",
         "The kernel has had no time from a server for long. "
         "First: `timedatectl timesync-status` there; can it reach its servers?",

@@ -34,7 +34,7 @@ INSIDE = (
         "ticket",
         "prometheus_config_last_reload_successful == 0",
         "Prometheus on {{ $labels.instance }} runs with an old configuration",
-        "It refused the one that is on disk. First: `promtool check config /etc/prometheus/prometheus.yml` there.",
+        "It refused the one that is on disk. First: `journalctl -u prometheus -n 20` there tells why.",
         lasting="5m",
     ),
     Alert(
@@ -75,7 +75,7 @@ INSIDE = (
         "ticket",
         "alertmanager_config_last_reload_successful == 0",
         "Alertmanager on {{ $labels.instance }} runs with an old configuration",
-        "It refused the one that is on disk. First: `amtool check-config /etc/prometheus/alertmanager.yml` there.",
+        "It refused the one that is on disk. First: `journalctl -u prometheus-alertmanager -n 20` there tells why.",
         lasting="5m",
     ),
     Alert(

@@ -173,8 +173,8 @@ PROBE = (
         "ProbeFailing",
         "page",
         "cerebrum_probe_success == 0",
-        "The probe gets no completion through {{ $labels.instance }}",
-        "A request like a user's fails there, and failed again in the probe's next round. "
+        "The probe on {{ $labels.instance }} gets no completion",
+        "A request like a user's failed at an edge, and again in the probe's next round. "
         "First: `cerebrum doctor`, which names the link that is broken.",
         lasting="6m",  # more than one round
     ),
@@ -194,7 +194,7 @@ PROBE = (
         'unless on () up{job="node"} == 0',
         "No probe tells whether completions come through",
         "No host has a result of `cerebrum probe`. "
-        "First: `systemctl list-timers 'cerebrum-*'` on the edge's host; does site.yml deploy the probe?",
+        "First: `systemctl list-timers 'cerebrum-*'` on the monitoring host; was playbooks/monitoring.yml run?",
         lasting="15m",
     ),
 )

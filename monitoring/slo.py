@@ -68,7 +68,8 @@ _LAZY_INTERVAL = "2m"
 def _above(family: str, bound: str) -> str:
     """Observations above a bucket's bound."""
     return (
-        f'clamp_min(sum(increase({family}_count[WINDOW])) - sum(increase({family}_bucket{{le="{bound}"}}[WINDOW])), 0)'
+        f"clamp_min(\n  sum(increase({family}_count[WINDOW]))\n"
+        f'  - sum(increase({family}_bucket{{le="{bound}"}}[WINDOW])),\n  0\n)'
     )
 
 

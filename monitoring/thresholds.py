@@ -1,11 +1,12 @@
 """The numbers that an operator may want to change, each with its default.
 
-Prometheus has them as series, `cerebrum:threshold:NAME`, from a file of rules that holds nothing else. The deployment
-writes that file anew where its variables say otherwise; the rules that use them are not touched.
+Prometheus has them as series, `cerebrum:threshold:NAME`, from a file of rules that holds nothing else. Whoever wants
+others needs another such file; the rules that use them are not touched.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitoring.model import Group, Recording
@@ -33,7 +34,7 @@ THRESHOLDS = (
     Threshold("clock_skew_seconds", 3, "How far a host's clock may be from Prometheus' own."),
     Threshold("shed_requests", 5, "Completions that an edge refuses in ten minutes before somebody is told."),
     Threshold("probe_stale_seconds", 900, "The probe's last run may be this old: three of its rounds."),
-    Threshold("textfile_stale_seconds", 7200, "A file of the textfile collector may be this old."),
+    Threshold("textfile_stale_seconds", 1800, "A file of the textfile collector may be this old."),
     Threshold("probe_wanted", 1, "0 where no probe is deployed: that there is none is no fault then."),
 )
 _NAMES = frozenset(one.name for one in THRESHOLDS)
@@ -41,13 +42,20 @@ _NAMES = frozenset(one.name for one in THRESHOLDS)
 
 def threshold(name: str) -> str:
     """The expression for one of them."""
+    return f"scalar({PREFIX}{known(name)})"
+
+
+def known(name: str) -> str:
+    """The name. Raises ValueError where there is none like it."""
     if name not in _NAMES:
-        raise KeyError(f"threshold {name!r}: there are {', '.join(sorted(_NAMES))}")
-    return f"scalar({PREFIX}{name})"
+        raise ValueError(f"threshold {name!r}: there are {', '.join(sorted(_NAMES))}")
+    return name
 
 
-def group() -> Group:
+def group(others: Mapping[str, float] | None = None) -> Group:
+    """The file's one group, with other numbers for some of them."""
+    numbers = {one.name: one.default for one in THRESHOLDS} | dict(others or {})
     return Group(
         "cerebrum-thresholds",
-        tuple(Recording(PREFIX + one.name, f"vector({one.default:g})") for one in THRESHOLDS),
+        tuple(Recording(PREFIX + known(name), f"vector({number:g})") for name, number in numbers.items()),
     )

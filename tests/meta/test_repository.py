@@ -19,6 +19,7 @@ ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
 CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
 RELAY = ["answer", "assembly", "exchange", "foreign", "frames", "listing", "native", "openai", "survival", "verdict"]
 PURE = [
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "monitoring").glob("[a-z]*.py")),
     "roles/firewall/filter_plugins/firewall.py",
     "roles/preflight/filter_plugins/preflight.py",
     "scripts/inventory/answers.py",
@@ -33,6 +34,8 @@ PURE = [
     *(f"services/edge/src/cerebrum_edge/relay/{name}.py" for name in RELAY),
     *(f"services/cli/src/cerebrum_cli/answer/{name}.py" for name in ANSWER),
     *(f"services/cli/src/cerebrum_cli/{name}.py" for name in ("doctor", "prompt", "reports", "repl/commands")),
+    *(f"services/edge/src/cerebrum_edge/{name}.py" for name in ("outcomes", "pace", "waits")),
+    "services/cli/src/cerebrum_cli/probe/textfile.py",
     "services/inference/src/cerebrum_inference/residency.py",
     "services/inference/src/cerebrum_inference/grammar/schema.py",
     "services/inference/src/cerebrum_inference/grammar/tools.py",

@@ -9,7 +9,6 @@ import pytest
 from monitoring import rules
 from support import rule_tests
 from support.alert_cases import CASES, Case
-from support.prometheus import promtool
 from support.repo import ROOT, load
 
 RULES = ROOT / "roles/prometheus/files/rules"

@@ -7,7 +7,7 @@ before that, when it must not fire yet.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -80,8 +80,8 @@ class Case:
 
 
 def fires(alert: str, what: str, series: Mapping[str, str], *, since: str = "0s", labels: Mapping[str, str],
-          value: str = "", step: int = 15) -> Case:  # fmt: skip
-    return Case(alert, "fires", what, series, since, labels, value, step)
+          value: str = "", step: int = 15, sudden: bool = True) -> Case:  # fmt: skip
+    return Case(alert, "fires", what, series, since, labels, value, step, sudden)
 
 
 def quiet(alert: str, what: str, series: Mapping[str, str], at: str, *, step: int = 15) -> Case:
@@ -90,3 +90,32 @@ def quiet(alert: str, what: str, series: Mapping[str, str], at: str, *, step: in
 
 def idle(alert: str, what: str, series: Mapping[str, str], at: str, *, step: int = 15) -> Case:
     return Case(alert, "idle", what, series, at, step=step)
+
+
+def in_its_window(
+    alert: str,
+    series: Callable[[str], Mapping[str, str]],
+    window: str,
+    *,
+    events: int = 1,
+    samples: str | None = None,
+    labels: Mapping[str, str],
+    value: str = "",
+    step: int = 15,
+) -> tuple[Case, Case]:
+    """Two cases for what counts events in a window: they are in its older half, and they are past it.
+
+    Args:
+        series: of the counter's samples.
+        samples: where it is no counter of events: five samples of rest and those of the events.
+    """  # fmt: skip
+    before, long = 4 * step, seconds(window)
+    steps = 2 * long // step
+    values = f"{samples or f'0x4 {events}'}x{steps}"
+    lasting = seconds(rules.ALERTS[alert].lasting)
+    old, past = before + long * 3 // 4, before + long * 13 // 10 + lasting
+    return (
+        fires(alert, "in the older half of the window", series(values), since=f"{old - lasting}s", labels=labels,
+              value=value, step=step, sudden=False),
+        quiet(alert, "past the window", series(values), f"{past}s", step=step),
+    )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from support.alert_cases.case import Case, fires, quiet
+from collections.abc import Callable
+
+from support.alert_cases.case import Case, fires, in_its_window, quiet
 
 _VPS = {"job": "node", "instance": "vps"}
 _N = 'job="node",instance="vps"'
@@ -34,6 +36,10 @@ def _throttled(reason: str, when: str, values: str) -> dict[str, str]:
 
 def _timex(status: str, error: str) -> dict[str, str]:
     return {f"node_timex_sync_status{{{_N}}}": status, f"node_timex_maxerror_seconds{{{_N}}}": error}
+
+
+def _single(family: str, labels: str = _N) -> Callable[[str], dict[str, str]]:
+    return lambda values: {f"{family}{{{labels}}}": values}
 
 
 def _unit(name: str, state: str) -> dict[str, str]:
@@ -71,19 +77,20 @@ CASES: tuple[Case, ...] = (
     fires(
         "DiskFilling",
         "gone in hours",
-        _disk("399-0.3x500"),
+        _disk("399-0.28x500"),
         since="1m",
         labels=_ROOT,
         step=60,
     ),
-    quiet("DiskFilling", "gone in two days", _disk("399-0.13x500"), "3h", step=60),
-    quiet("DiskFilling", "half of it is free", _disk("900-0.9x400"), "5h", step=60),
+    quiet("DiskFilling", "gone in a day and more", _disk("399-0.235x500"), "3h", step=60),
+    quiet("DiskFilling", "too much is free", _disk("440-0.3x200"), "80m", step=60),
     fires("InodesFull", "91 percent", _inodes("90x80"), labels=_ROOT, value="91%"),
     quiet("InodesFull", "89 percent", _inodes("110x80"), "19m"),
     quiet("InodesFull", "a file system without", _inodes("0x80", "0x80"), "19m"),
     fires(
         "DiskReadOnly", "since a minute", {f"node_filesystem_readonly{{{_D}}}": "0x20 1x20"}, since="315s", labels=_ROOT
     ),
+    *in_its_window("DiskReadOnly", _single("node_filesystem_readonly", _D), "1d", labels=_ROOT, step=1800),
     quiet("DiskReadOnly", "it always was", {f"node_filesystem_readonly{{{_D}}}": "1x40"}, "8m"),
     fires(
         "CardWornOut",
@@ -96,7 +103,7 @@ CASES: tuple[Case, ...] = (
     fires("MemoryLow", "4 percent", _memory("40x40"), labels=_VPS, value="4%"),
     quiet("MemoryLow", "6 percent", _memory("60x40"), "9m"),
     fires("OutOfMemory", "one ended", {f"node_vmstat_oom_kill{{{_N}}}": "3x4 4x40"}, since="75s", labels=_VPS),
-    quiet("OutOfMemory", "long ago", {f"node_vmstat_oom_kill{{{_N}}}": "3x4 4x90"}, "20m"),
+    *in_its_window("OutOfMemory", _single("node_vmstat_oom_kill"), "15m", labels=_VPS, step=30),
     fires(
         "HostHot",
         "one zone of two",
@@ -117,7 +124,12 @@ CASES: tuple[Case, ...] = (
         {**_zone("79x40"), f'node_hwmon_temp_celsius{{{_N},chip="a",sensor="temp1"}}': "79x40"},
         "9m",
     ),
-    quiet("HostHot", "a minute of work", _zone("70x4 85x10 70x40"), "6m"),
+    quiet(
+        "HostHot",
+        "a minute of work",
+        {**_zone("70x4 85x10 70x40"), f'node_hwmon_temp_celsius{{{_N},chip="a",sensor="temp1"}}': "40x60"},
+        "6m",
+    ),
     fires(
         "PiThrottled",
         "now",
@@ -146,7 +158,7 @@ CASES: tuple[Case, ...] = (
     fires("ClockSkewed", "behind", {f"node_time_seconds{{{_N}}}": "-4+15x40"}, labels=_VPS, value="4"),
     quiet("ClockSkewed", "two seconds", {f"node_time_seconds{{{_N}}}": "2+15x40"}, "9m"),
     fires("ClockUnsynchronised", "no server", _timex("0x80", "16x80"), labels=_VPS),
-    quiet("ClockUnsynchronised", "not yet far", _timex("0x80", "8x80"), "19m"),
+    quiet("ClockUnsynchronised", "not yet far", _timex("0x80", "15x80"), "19m"),
     quiet("ClockUnsynchronised", "now and then", _timex("0x20 1 0x20 1 0x20 1 0x20", "16x80"), "19m"),
     fires(
         "UnitFailed",
@@ -164,6 +176,15 @@ CASES: tuple[Case, ...] = (
         labels=_VPS,
         value="3",
     ),
+    *in_its_window(
+        "RebootLoop",
+        _single("node_context_switches_total"),
+        "1h",
+        samples="900x4 3 2 1",
+        labels=_VPS,
+        value="3",
+        step=60,
+    ),
     quiet("RebootLoop", "twice", {f"node_context_switches_total{{{_N}}}": "900+1x8 0+1x8 0+1x40"}, "10m"),
     fires("TailnetDown", "away", {f"cerebrum_tailnet_up{{{_N}}}": "0x40"}, labels=_VPS),
     quiet("TailnetDown", "back", {f"cerebrum_tailnet_up{{{_N}}}": "0x18 1 0x10"}, "7m"),
@@ -175,14 +196,20 @@ CASES: tuple[Case, ...] = (
     quiet("CertificateExpired", "an hour left", {f"{_CERTIFICATE}{{{_P}}}": "3600x80"}, "19m"),
     fires(
         "TextfileStale",
-        "two hours",
-        {f"node_textfile_mtime_seconds{{{_F}}}": "0x200"},
-        since="7260s",
+        "half an hour",
+        {f"node_textfile_mtime_seconds{{{_F}}}": "0x60"},
+        since="1860s",
         labels=_FILE,
-        value="2h 7m 0s",
+        value="37m 0s",
         step=60,
     ),
-    quiet("TextfileStale", "an hour and a half", {f"node_textfile_mtime_seconds{{{_F}}}": "0x200"}, "90m", step=60),
+    quiet(
+        "TextfileStale",
+        "written again in time",
+        {f"node_textfile_mtime_seconds{{{_F}}}": "0x25 1500x30"},
+        "50m",
+        step=60,
+    ),
     fires("TextfileBroken", "not readable", {f"node_textfile_scrape_error{{{_N}}}": "1x40"}, labels=_VPS),
     quiet("TextfileBroken", "mended", {f"node_textfile_scrape_error{{{_N}}}": "1x18 0x20"}, "7m"),
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from monitoring.thresholds import THRESHOLDS
-from support.alert_cases.case import Case, fires, quiet
+from support.alert_cases.case import Case, fires, in_its_window, quiet
 
 _PI = {"job": "prometheus", "instance": "pi"}
 _P = 'job="prometheus",instance="pi"'
@@ -37,8 +36,12 @@ def _deliveries(values: str) -> dict[str, str]:
 CASES: tuple[Case, ...] = (
     fires("Watchdog", "always", {}, labels={}),
     quiet("ThresholdsMissing", "all are there", {}, "10m"),
-    fires("PrometheusReloadFailed", "refused", {f"prometheus_config_last_reload_successful{{{_P}}}": "0x40"}, labels=_PI),
-    quiet("PrometheusReloadFailed", "mended", {f"prometheus_config_last_reload_successful{{{_P}}}": "0x18 1 0x9"}, "7m"),
+    fires(
+        "PrometheusReloadFailed", "refused", {f"prometheus_config_last_reload_successful{{{_P}}}": "0x40"}, labels=_PI
+    ),
+    quiet(
+        "PrometheusReloadFailed", "mended", {f"prometheus_config_last_reload_successful{{{_P}}}": "0x18 1 0x9"}, "7m"
+    ),
     fires(
         "PrometheusRulesFailing",
         "three times",
@@ -47,18 +50,41 @@ CASES: tuple[Case, ...] = (
         labels={**_PI, "rule_group": "/etc/prometheus/rules/slo.yml;cerebrum-slo"},
     ),
     quiet("PrometheusRulesFailing", "twice", _failures("0x4 2x90"), "3m"),
-    quiet("PrometheusRulesFailing", "long ago", _failures("0x4 9x90"), "18m"),
+    *in_its_window(
+        "PrometheusRulesFailing",
+        _failures,
+        "10m",
+        events=3,
+        labels={**_PI, "rule_group": "/etc/prometheus/rules/slo.yml;cerebrum-slo"},
+    ),
     fires("PrometheusStorageFailing", "a compaction", _storage("0x4 1x40", "0x44"), since="75s", labels=_PI),
     fires("PrometheusStorageFailing", "a write", _storage("0x44", "0x4 1x40"), since="75s", labels=_PI),
+    *in_its_window("PrometheusStorageFailing", lambda counted: _storage(counted, "0x80"), "3h", labels=_PI, step=300),
     quiet("PrometheusStorageFailing", "none in this life", _storage("2x40", "5x40"), "9m"),
     fires("NotificationsFailing", "errors", _notifications("0x4 5x60", "0x64"), since="75s", labels=_PI),
     fires("NotificationsFailing", "dropped", _notifications("0x64", "0x4 5x60"), since="75s", labels=_PI),
+    *in_its_window(
+        "NotificationsFailing", lambda counted: _notifications("0x90", counted), "10m", events=5, labels=_PI
+    ),
     quiet("NotificationsFailing", "four when it restarted", _notifications("0x4 4x90", "0x94"), "3m"),
-    fires("AlertmanagerUnknown", "none", {f"prometheus_notifications_alertmanagers_discovered{{{_P}}}": "0x40"}, labels=_PI),
+    fires(
+        "AlertmanagerUnknown",
+        "none",
+        {f"prometheus_notifications_alertmanagers_discovered{{{_P}}}": "0x40"},
+        labels=_PI,
+    ),
     quiet("AlertmanagerUnknown", "one", {f"prometheus_notifications_alertmanagers_discovered{{{_P}}}": "1x40"}, "9m"),
-    fires("AlertmanagerReloadFailed", "refused", {f"alertmanager_config_last_reload_successful{{{_A}}}": "0x40"}, labels=_SENDER),
+    fires(
+        "AlertmanagerReloadFailed",
+        "refused",
+        {f"alertmanager_config_last_reload_successful{{{_A}}}": "0x40"},
+        labels=_SENDER,
+    ),
     quiet(
-        "AlertmanagerReloadFailed", "mended", {f"alertmanager_config_last_reload_successful{{{_A}}}": "0x18 1 0x9"}, "7m"
+        "AlertmanagerReloadFailed",
+        "mended",
+        {f"alertmanager_config_last_reload_successful{{{_A}}}": "0x18 1 0x9"},
+        "7m",
     ),
     fires(
         "ReceiverFailing",
@@ -67,5 +93,5 @@ CASES: tuple[Case, ...] = (
         since="75s",
         labels={**_SENDER, "integration": "webhook"},
     ),
-    quiet("ReceiverFailing", "an hour ago", _deliveries("0x4 1x300"), "1h"),
-)  # fmt: skip
+    *in_its_window("ReceiverFailing", _deliveries, "30m", labels={**_SENDER, "integration": "webhook"}, step=60),
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.alert_cases.case import Case, fires, idle, quiet
+from support.alert_cases.case import Case, fires, idle, in_its_window, quiet
 
 _EDGE = {"job": "edge", "instance": "pi"}
 _VPS = {"job": "inference", "instance": "vps"}
@@ -25,6 +25,14 @@ def _openings(values: str) -> dict[str, str]:
 
 def _ready(service: str, target: str, ready: str, draining: str) -> dict[str, str]:
     return {f"cerebrum_{service}_ready{{{target}}}": ready, f"cerebrum_{service}_draining{{{target}}}": draining}
+
+
+def _shed(full: str) -> dict[str, str]:
+    return {f'cerebrum_edge_shed_total{{{_E},reason="queue_full"}}': full}
+
+
+def _starts(values: str) -> dict[str, str]:
+    return {f"process_start_time_seconds{{{_E}}}": values}
 
 
 def _slots(busy: str, free: str, queue: str) -> dict[str, str]:
@@ -97,6 +105,15 @@ CASES: tuple[Case, ...] = (
         since="75s",
         labels={**_EDGE, "backend": "vps", "state": "open"},
     ),
+    fires(
+        "BreakerOpen",
+        "opened minutes ago",
+        {**_states("0x60", "1x60"), **_openings("0x4 1x60")},
+        since="4m",
+        labels={**_EDGE, "backend": "vps", "state": "open"},
+        sudden=False,
+    ),
+    quiet("BreakerOpen", "long closed again", {**_states("0x60", "1x60"), **_openings("0x4 1x60")}, "8m"),
     quiet("BreakerOpen", "closed after a try", {**_states("0x60", "1x60"), **_openings("5x60")}, "10m"),
     idle("BreakerOpen", "nothing is asked", {**_states("0x60", "1x60"), **_openings("0x60")}, "10m"),
     fires(
@@ -110,12 +127,7 @@ CASES: tuple[Case, ...] = (
         labels=_EDGE,
         value="5",
     ),
-    quiet(
-        "EdgeShedding",
-        "five long ago",
-        {f'cerebrum_edge_shed_total{{{_E},reason="queue_full"}}': "0x20 5x80"},
-        "16m",
-    ),
+    *in_its_window("EdgeShedding", _shed, "10m", events=5, labels=_EDGE, value="5"),
     idle(
         "EdgeShedding",
         "four of ten an hour",
@@ -126,7 +138,6 @@ CASES: tuple[Case, ...] = (
     quiet("InferenceDown", "exchanged in two minutes", {f"up{{{_I}}}": "1 0x8 1x20"}, "3m"),
     fires("InferenceNotReady", "no model", _ready("inference", _I, "0x40", "0x40"), labels=_VPS),
     quiet("InferenceNotReady", "leaving", _ready("inference", _I, "0x40", "1x40"), "8m"),
-    # Nine of ten are not enough, nor is a queue for a moment.
     fires(
         "SlotsSaturated",
         "busy with a queue",
@@ -134,10 +145,23 @@ CASES: tuple[Case, ...] = (
         labels=_VPS,
         value="100%",
     ),
+    fires(
+        "SlotsSaturated",
+        "busy after a rest",
+        _slots("0x160 2x240", "2x160 0x240", "0x160 1x240"),
+        since="3255s",
+        labels=_VPS,
+        value="100%",
+        sudden=False,
+    ),
+    quiet("SlotsSaturated", "three of twenty are free", _slots("17x400", "3x400", "1x400"), "30m"),
     quiet("SlotsSaturated", "busy without a queue", _slots("2x400", "0x400", "0x400"), "30m"),
     quiet("SlotsSaturated", "a slot in two is free", _slots("1x400", "1x400", "1x400"), "30m"),
     quiet(
-        "SlotsSaturated", "busy for ten minutes", _slots("0x60 2x40 0x60", "2x60 0x40 2x60", "0x60 1x40 0x60"), "25m"
+        "SlotsSaturated",
+        "busy for eighteen minutes",
+        _slots("0x60 2x72 0x60", "2x60 0x72 2x60", "0x60 1x72 0x60"),
+        "32m",
     ),
     idle("SlotsSaturated", "no model in memory", _slots("0x400", "0x400", "1x400"), "30m"),
     fires(
@@ -147,6 +171,9 @@ CASES: tuple[Case, ...] = (
         since="75s",
         labels={**_VPS, "reason": "memory"},
         value="3",
+    ),
+    *in_its_window(
+        "InferenceRefusing", _refused, "15m", events=3, labels={**_VPS, "reason": "memory"}, value="3", step=30
     ),
     quiet("InferenceRefusing", "the queue is full", _refused("0x100", "0x4 9x90"), "3m"),
     idle("InferenceRefusing", "twice", _refused("0x4 2x90"), "3m"),
@@ -165,11 +192,14 @@ CASES: tuple[Case, ...] = (
         labels={**_VPS, "model": "a"},
     ),
     quiet("ModelLoadFailing", "loaded at the second try", _loads("0x4 1x40", "0x6 1x40"), "5m"),
-    quiet("ModelLoadFailing", "failed an hour ago", _loads("0x4 1x200", "0x200"), "40m"),
+    *in_its_window(
+        "ModelLoadFailing", lambda counted: _loads(counted, "0x70"), "30m", labels={**_VPS, "model": "a"}, step=60
+    ),
     idle("ModelLoadFailing", "nobody asks for it", _loads("0x40", "0x40"), "8m"),
     fires(
         "KeyRefused", "an edge that asks again", _statuses("_x4 1x9 2x9 3x9 4x60"), since="510s", labels=_VPS, value="3"
     ),
+    *in_its_window("KeyRefused", _statuses, "10m", events=3, labels=_VPS, value="3"),
     quiet("KeyRefused", "others are answered", _statuses("7x60"), "10m"),
     idle("KeyRefused", "a stranger twice", _statuses("0x4 2x60"), "3m"),
     fires(
@@ -209,6 +239,7 @@ CASES: tuple[Case, ...] = (
         labels=_EDGE,
         value="3",
     ),
+    *in_its_window("RestartLoop", _starts, "30m", samples="1x4 2 3 4", labels=_EDGE, value="3", step=60),
     quiet("RestartLoop", "an upgrade and back", {f"process_start_time_seconds{{{_E}}}": "1x8 100x8 200x40"}, "10m"),
     fires(
         "ProbeFailing",

@@ -79,14 +79,14 @@ class _Cases:
 
     def _fast(self) -> list[Case]:
         hour, hours = (burn.factor * self._one.budget for burn in FAST)
-        enough, few = math.ceil(60 * hour * 1.1), math.floor(60 * hour * 0.85)
+        enough, few = math.ceil(60 * hour * 1.02), math.floor(60 * hour * 0.95)
         return [
             self._burst("a burst", enough),
             self._burst("a burst that ended", enough, after=10),
             self._burst("a burst long over", enough, after=20, kind="quiet"),
             self._burst("a burst too short", few, kind="quiet"),
-            self._share("some of six hours", "Fast", hours * 1.2, samples=72, window=72, step=300),
-            self._share("few of six hours", "Fast", hours * 0.85, samples=72, window=72, step=300, kind="quiet"),
+            self._share("some of six hours", "Fast", hours * 1.08, samples=72, window=72, step=300),
+            self._share("few of six hours", "Fast", hours * 0.93, samples=72, window=72, step=300, kind="quiet"),
             self._hour("three of three", bad=3, kind="fires"),
             self._hour("two of two", bad=2, kind="idle"),
             self._hour("nothing asked", bad=0, kind="idle"),
@@ -95,20 +95,23 @@ class _Cases:
 
     def _slow(self) -> list[Case]:
         day, days = (burn.factor * self._one.budget for burn in SLOW)
-        a_day, three = 48, 144
+        days_samples = {"a day": (48, day), "three days": (144, days)}
         return [
-            self._share("some of a day", "Slowly", day * 1.2, samples=a_day, window=a_day, step=_HALF_HOUR),
-            self._share("few of a day", "Slowly", day * 0.85, samples=a_day, window=a_day, step=_HALF_HOUR, kind="quiet"),
-            self._share("some of three days", "Slowly", days * 1.2, samples=three, window=three, step=_HALF_HOUR),
-            self._share("few of three days", "Slowly", days * 0.85, samples=three, window=three, step=_HALF_HOUR, kind="quiet"),
+            *(
+                self._share(
+                    f"{much} of {long}", "Slowly", limit * by, samples=many, window=many, step=_HALF_HOUR, kind=kind
+                )
+                for long, (many, limit) in days_samples.items()
+                for much, by, kind in (("some", 1.08, "fires"), ("few", 0.93, "quiet"))
+            ),
             self._day("five of a day's twenty-four", bad=5, kind="fires"),
             self._day("four of a day's twenty-four", bad=4, kind="idle"),
-        ]  # fmt: skip
+        ]
 
     def _burst(self, what: str, minutes: int, *, after: int = 0, kind: str = "fires") -> Case:
-        """Six good hours with a request a minute, some minutes in which all fail, and good ones again."""
-        good = _count((360, 1), (minutes, 0), (after, 1))
-        bad = _count((360, 0), (minutes, 1), (after, 0))
+        """Three good hours with a request a minute, some minutes in which all fail, and good ones again."""
+        good = _count((180, 1), (minutes, 0), (after, 1))
+        bad = _count((180, 0), (minutes, 1), (after, 0))
         return self._case("Fast", kind, what, good, bad, window=60, step=60)
 
     def _share(self, what: str, pace: str, share: float, *, samples: int, window: int, step: int,
@@ -121,7 +124,7 @@ class _Cases:
 
     def _hour(self, what: str, *, bad: int, good: int = 0, kind: str) -> Case:
         """An hour with few requests, after hours with none; bad ones come last, a minute apart."""
-        calm = 119 - good * 5 - bad
+        calm = 69 - good * 5 - bad
         goods = _count((calm, 0), (good * 5, 0.2), (bad, 0), (1, 0))
         bads = _count((calm, 0), (good * 5, 0), (bad, 1), (1, 0))
         return self._case("Fast", kind, what, goods, bads, window=60, step=60)

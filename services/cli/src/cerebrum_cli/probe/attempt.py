@@ -22,18 +22,21 @@ def attempt(url: str | None, key_file: Path | None, seconds: float) -> Result:
 
     A thread of its own does it: a timeout of the HTTP client is for each read, and names are looked up without any.
     """
+    try:
+        client = EdgeClient(target(url, key_file), idle_timeout=seconds)
+    except ConfigurationError as exc:  # a key file that is gone is something found, too
+        return Result(str(exc), 0.0, None)
     started = time.monotonic()
     firsts: queue.SimpleQueue[float] = queue.SimpleQueue()
     ended: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
-            client = EdgeClient(target(url, key_file), idle_timeout=seconds)
             with contextlib.closing(client), contextlib.closing(client.stream(_BODY)) as events:
                 for event in events:
                     if not event.get("done"):
                         firsts.put(time.monotonic() - started)
-        except (EdgeFailure, ConfigurationError) as exc:  # a key file that is gone is something found, too
+        except EdgeFailure as exc:
             ended.put(str(exc))
         else:
             ended.put(None)

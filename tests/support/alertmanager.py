@@ -1,0 +1,87 @@
+"""Debian's Alertmanager with the shipped tree, as a program on loopback: post alerts, see what became of them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from monitoring.files import TREE
+from monitoring.routes import RECEIVERS
+from support.prometheus import program
+from support.repo import ROOT
+from support.waiting import eventually
+
+
+def configuration(folder: Path) -> Path:
+    """The shipped tree with receivers that tell nobody."""
+    tree = yaml.safe_load((ROOT / TREE).read_text(encoding="utf-8"))
+    path = folder / "alertmanager.yml"
+    path.write_text(yaml.safe_dump({**tree, "receivers": [{"name": name} for name in RECEIVERS]}), encoding="utf-8")
+    return path
+
+
+class Alertmanager:
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._alerts = f"http://{address}/api/v2/alerts"
+        self._ready = f"http://{address}/-/ready"
+
+    def is_ready(self) -> bool:
+        try:
+            return bool(_ask(self._ready) == "OK")
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    def post(self, *labels: Mapping[str, str]) -> None:
+        """Alerts that fire from now on, as Prometheus sends them."""
+        ends = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=10)).isoformat()
+        _ask(self._alerts, json.dumps([{"labels": dict(one), "endsAt": ends} for one in labels]))
+
+    def held_back(self) -> dict[str, bool]:
+        """For each alert that is there, by its name, whether others hold it back."""
+        return {
+            one["labels"]["alertname"]: bool(one["status"]["inhibitedBy"]) for one in json.loads(_ask(self._alerts))
+        }
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Alertmanager]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    log = folder / "alertmanager.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [
+                program("prometheus-alertmanager"),
+                f"--config.file={configuration(folder)}",
+                f"--storage.path={folder / 'data'}",
+                f"--web.listen-address={address}",
+                "--cluster.listen-address=",
+            ],
+            stdout=out,
+            stderr=out,
+        )
+        try:
+            alertmanager = Alertmanager(address)
+            eventually(alertmanager.is_ready, "alertmanager is ready")
+            yield alertmanager
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _ask(url: str, body: str | None = None) -> Any:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, None if body is None else body.encode(), headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read().decode()
