@@ -77,8 +77,9 @@ docs: venv ## write the roles' READMEs and docs/variables.md from the argument_s
 	@.venv/bin/python -m scripts.variables_page
 	@.venv/bin/python -m scripts.inventory.example
 
-monitoring: venv ## write the rules, the alerts' ways and the table of faults from monitoring/
+monitoring: venv ## write the rules, the alerts' ways, the table of faults and the dashboards from monitoring/
 	@.venv/bin/python -m monitoring
+	@.venv/bin/python -m monitoring.dashboards
 
 lock: ## resolve locks/*.txt again
 	@scripts/lock.sh $(if $(UPGRADE),--upgrade)

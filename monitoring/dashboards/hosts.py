@@ -92,7 +92,7 @@ def _now() -> list[Panel]:
         ),
         stat(
             "Units that failed",
-            "systemd units in state `failed`, on all hosts.",
+            "systemd units in state `failed`, of those that are watched, on all hosts.",
             Query(total(NODE("node_systemd_unit_state", 'state="failed"'))),
             unit=Unit.COUNT,
             levels=NONE_IS_GOOD,
@@ -259,9 +259,9 @@ def _network() -> list[Panel]:
 def _units() -> list[Panel]:
     return [
         table(
-            "Cerebrum's units",
-            "Which of them are active.",
-            Query(NODE("node_systemd_unit_state", 'name=~"cerebrum-.+"', 'state="active"')),
+            "Units",
+            "Which of Cerebrum's units and of the monitoring's own are active.",
+            Query(NODE("node_systemd_unit_state", 'name=~"(cerebrum-|prometheus).+"', 'state="active"')),
             unit=Unit.STATE,
             columns={"instance": "Host", "name": "Unit", "Value": "Active"},
             names={0: ("no", "text"), 1: ("yes", "green")},
@@ -269,7 +269,7 @@ def _units() -> list[Panel]:
         ),
         timeseries(
             "Failed units by host",
-            "Any unit of any host in state `failed`.",
+            "Units in state `failed`, of those that are watched.",
             Query(total(NODE("node_systemd_unit_state", 'state="failed"'), "instance"), "{{instance}}"),
             unit=Unit.COUNT,
             steps=True,

@@ -18,6 +18,7 @@ SCHEDULING = ["contention", "lookup", "output", "pacing", "plan", "prefix", "que
 ANSWER = ["fences", "languages", "lexing", "paint", "receipt"]
 CONDENSE = (ROOT / "services/edge/src/cerebrum_edge/condense").glob("[a-z]*.py")  # its __init__ reads the clock
 RELAY = ["answer", "assembly", "exchange", "foreign", "frames", "listing", "native", "openai", "survival", "verdict"]
+DASHBOARDS = ["board", "edge", "hosts", "inference", "overview", "panels", "promql", "units"]
 PURE = [
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "monitoring").glob("[a-z]*.py")),
     "roles/firewall/filter_plugins/firewall.py",
@@ -34,6 +35,8 @@ PURE = [
     *(f"services/edge/src/cerebrum_edge/relay/{name}.py" for name in RELAY),
     *(f"services/cli/src/cerebrum_cli/answer/{name}.py" for name in ANSWER),
     *(f"services/cli/src/cerebrum_cli/{name}.py" for name in ("doctor", "prompt", "reports", "repl/commands")),
+    *(f"services/cli/src/cerebrum_cli/top/{name}.py" for name in ("facts", "picture", "render", "series")),
+    *(f"monitoring/dashboards/{name}.py" for name in DASHBOARDS),
     *(f"services/edge/src/cerebrum_edge/{name}.py" for name in ("outcomes", "pace", "waits")),
     "services/cli/src/cerebrum_cli/probe/textfile.py",
     "services/inference/src/cerebrum_inference/residency.py",

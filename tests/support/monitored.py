@@ -15,6 +15,7 @@ import httpx
 
 from cerebrum_kit.keys import key_line, new_key
 from support.process import console_script
+from support.repo import load
 from support.system import LONG_CONTEXT, System, running_system
 from support.waiting import eventually
 from support.watching import Job, Prometheus, daemon, running_prometheus
@@ -34,9 +35,7 @@ node_systemd_unit_state{{name="cerebrum-edge@1.service",state="active",type="not
 node_systemd_unit_state{{name="cerebrum-edge@1.service",state="failed",type="notify"}} 0
 node_pressure_cpu_waiting_seconds_total {_NOW % 1000}
 """
-_NOT_HERE = [f"--no-collector.{name}" for name in ("hwmon", "thermal_zone", "systemd", "pressure")]
-# Containers have their root on an overlay, which is left out otherwise.
-_FILESYSTEMS = "--collector.filesystem.fs-types-exclude=^(proc|sysfs|devpts|cgroup2?|mqueue|nsfs)$"
+_NOT_HERE = {"hwmon", "thermal_zone", "pressure"}
 RULES = {
     "groups": [
         {
@@ -163,8 +162,7 @@ def monitored_system(folder: Path, **edge: str) -> Iterator[Monitored]:
         daemon(
             "prometheus-node-exporter",
             f"--collector.textfile.directory={textfiles}",
-            _FILESYSTEMS,
-            *_NOT_HERE,
+            *_collectors(),
             folder=folder,
         ) as node,
         daemon(
@@ -187,6 +185,13 @@ def monitored_system(folder: Path, **edge: str) -> Iterator[Monitored]:
             yield Monitored(
                 system, prometheus, alertmanager, node, folder / "edge_key", folder / "vps", textfiles, began
             )
+
+
+def _collectors() -> list[str]:
+    """What role node_exporter has it tell, and no more, without what comes from `HOST` here."""
+    role = load("roles/node_exporter/vars/main.yml")
+    plain = [word for word in role["node_exporter__arguments"] if "{{" not in word]
+    return plain + [f"--collector.{name}" for name in role["node_exporter__collectors"] if name not in _NOT_HERE]
 
 
 def _job(name: str, address: str, instance: str, key_file: Path | None = None) -> Job:

@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -125,6 +125,7 @@ def test_a_page_is_read_as_it_was_written() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | st.from_regex(r'[a-z_]+\{[a-z]*="?[^\n]{0,20}\}? ?[0-9a-zN+.-]*\n', fullmatch=True))
 def test_what_is_no_page_is_said_to_be_none(text: str) -> None:
     try:

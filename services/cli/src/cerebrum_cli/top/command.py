@@ -37,7 +37,7 @@ def source(
         raise ConfigurationError("--inference-key-file needs the address that the key is for: --inference URL")
     files = files * len(inference) if len(files) == 1 else files or [None] * len(inference)
     hosts = [
-        Endpoint(INFERENCE, service_target(url, INFERENCE.name, key_file=file))
+        Endpoint(INFERENCE, service_target(url, INFERENCE.name, key_file=file, key_option=INFERENCE.key))
         for url, file in zip(inference, files, strict=True)
     ]
     return Pages(Endpoint(EDGE, edge), hosts)

@@ -51,7 +51,7 @@ def render(source: str, facts: Facts | None, problems: Sequence[str] = (), *, hi
 
 
 def answering(facts: Facts) -> tuple[bool, str]:
-    """Whether somebody who asks now would get an answer, and what speaks against it."""
+    """Whether who asks now is likely to get an answer, and what speaks against it."""
     if not facts.edges:
         return False, "no edge tells anything"
     if not any(one.ready for one in facts.edges):
@@ -62,7 +62,8 @@ def answering(facts: Facts) -> tuple[bool, str]:
     if facts.backends and all(one.breaker == "open" for one in facts.backends):
         return False, "every backend is set aside after failures"
     if facts.probes and not any(one.success for one in facts.probes):
-        return False, "the last probe failed"
+        # Where others are answered it was refused for want of room, or it is what is wrong itself.
+        return facts.completions.get("ok", 0.0) > 0, "the last probe failed"
     return True, ""
 
 
@@ -81,7 +82,11 @@ def _head(source: str, facts: Facts | None, hint: str) -> Text:
 
 def _lines(facts: Facts) -> Iterator[tuple[str, Text]]:
     yes, why = answering(facts)
-    yield "answering", Text("yes", style=f"bold {_GOOD}") if yes else Text(f"NO: {why}", style=f"bold {_BAD}")
+    if yes:
+        words = Text("yes", style=f"bold {_GOOD}").append(f", though {why}" if why else "", style=f"not bold {_WARN}")
+    else:
+        words = Text(f"NO: {why}", style=f"bold {_BAD}")
+    yield "answering", words
     if facts.edges:
         yield "edge", _services(facts.edges)
     if facts.hosts:
@@ -219,7 +224,7 @@ def bar(parts: Sequence[tuple[float, str]], total: float) -> Text:
     reached = 0.0
     for value, style in parts:
         reached += value
-        upto = min(_BAR, round(_BAR * reached / total)) if total > 0 else 0
+        upto = round(_BAR * min(1.0, reached / total)) if total > 0 else 0
         text.append("█" * (upto - drawn), style=style)
         drawn = max(drawn, upto)
     return text.append("░" * (_BAR - drawn), style=_DIM)
@@ -243,10 +248,12 @@ def seconds(value: float | None) -> str:
 def span(value: float) -> str:
     """A time that has gone by, in its two largest units."""
     whole = round(value)
-    for unit, name, smaller, smaller_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= unit and not (unit == 60 and whole == 60):
+    if whole < 120:
+        return f"{whole} s"
+    for unit, name, smaller, smaller_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if whole >= unit:
             return f"{whole // unit} {name} {whole % unit // smaller} {smaller_name}"
-    return f"{whole} s"
+    return f"{whole // 60} m {whole % 60} s"
 
 
 def count(value: float | None) -> str:

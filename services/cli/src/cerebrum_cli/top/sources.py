@@ -15,6 +15,7 @@ from cerebrum_cli.top.series import History, Origin, Sample, Snapshot, read_page
 
 WINDOW = 60.0
 """Seconds that rates and quantiles are over, once so much was seen."""
+_STEP = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +102,45 @@ class Prometheus:
 
     def look(self) -> Look:
         try:
-            moment = float(self._query("time()")[1])
-            names = f'{{__name__=~"{"|".join(sorted(WANTED))}"}}'
-            looks = [self._snapshot(names, at) for at in (moment - WINDOW, moment)]
-            alerts = firing(row["metric"] for row in self._query("ALERTS", moment))
-            down = [row["metric"] for row in self._query("up == 0", moment)]
+            moment = float(self._ask("/api/v1/query", query="time()")[1])
+            looks = self._looks(moment)
+            alerts = firing(row["metric"] for row in self._ask("/api/v1/query", query="ALERTS", time=str(moment)))
+            down = [row["metric"] for row in self._ask("/api/v1/query", query="up == 0", time=str(moment))]
         except NoAnswerError as exc:
             return Look(None, [str(exc)])
         except (ValueError, KeyError, IndexError, TypeError) as exc:
             return Look(None, [f"{self._at.url} sent what is no answer of Prometheus: {exc!r}"])
         problems = [f"{row.get('job', '?')} on {row.get('instance', '?')} does not answer Prometheus" for row in down]
-        if not looks[1].times:
+        if not looks[-1].times:
             problems.append(
                 f"{self._at.url} has no metrics of Cerebrum; are edge and inference hosts in its scrape_configs?"
             )
         return Look(facts(History(looks), moment=moment, alerts=alerts), problems)
 
-    def _snapshot(self, names: str, at: float) -> Snapshot:
-        samples = list(_samples(self._query(names, at)))
-        return Snapshot.of({one.origin: at for one in samples}, samples)
+    def _looks(self, moment: float) -> list[Snapshot]:
+        """How it was within the window, the last look being at `moment`."""
+        names = f'{{__name__=~"{"|".join(sorted(WANTED))}"}}'
+        moments = [moment - WINDOW + step * _STEP for step in range(round(WINDOW / _STEP) + 1)]
+        rows = self._ask(
+            "/api/v1/query_range", query=names, start=str(moments[0]), end=str(moments[-1]), step=str(_STEP)
+        )
+        return list(_snapshots(rows, moments))
 
-    def _query(self, expr: str, at: float | None = None) -> list[Any]:
-        params = {"query": expr} if at is None else {"query": expr, "time": str(at)}
-        answer = self._at.json("/api/v1/query", params)
+    def _ask(self, path: str, **params: str) -> list[Any]:
+        answer = self._at.json(path, params)
         if answer.get("status") != "success":
             raise ValueError(f"{answer.get('errorType')}: {answer.get('error')}")
         return list(answer["data"]["result"])
 
 
-def _samples(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
+def _snapshots(rows: Sequence[Mapping[str, Any]], moments: Sequence[float]) -> Iterator[Snapshot]:
+    """A matrix of Prometheus as looks; what has no value at a moment was not seen then."""
+    found: list[list[Sample]] = [[] for _ in moments]
     for row in rows:
         labels = dict(row["metric"])
         origin = Origin(labels.pop("job", ""), labels.pop("instance", ""))
-        yield Sample(labels.pop("__name__"), origin, labels, float(row["value"][1]))
+        name = labels.pop("__name__")
+        for at, value in row["values"]:
+            found[round((float(at) - moments[0]) / _STEP)].append(Sample(name, origin, labels, float(value)))
+    for at, samples in zip(moments, found, strict=True):
+        yield Snapshot.of({one.origin: at for one in samples}, samples)
