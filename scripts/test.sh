@@ -7,9 +7,9 @@ cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "cerebrum: make test makes hosts on this machine, which takes root; make test-unit does not" >&2; exit 1; }
 began=$(date +%s)
 summary=""
-# Many whole plays (firewall, keys, machines, models, operations, upgrade), programs that are compiled first (tailnet, upstream), a host
+# Many whole plays (firewall, keys, machines, models, monitoring, operations, upgrade), programs that are compiled first (tailnet, upstream), a host
 # that is emulated.
-later="arm64 firewall keys machines models operations tailnet upgrade upstream"
+later="arm64 firewall keys machines models monitoring operations tailnet upgrade upstream"
 scenarios=$(for file in molecule/*/molecule.yml; do basename "$(dirname "$file")"; done)
 [ "${1:-}" = all ] || scenarios=$(printf '%s\n' $scenarios | grep -vxF "$(printf '%s\n' $later)")
 

@@ -39,11 +39,13 @@ SECTIONS = {
 ONLY = {"api_key": {"api_key_older_than"}, "app": {"app_cache", "app_keep_releases"}}
 # Set by playbooks and other roles too, or read from another variable that their text names.
 NOT_FOR_PEOPLE = {
-    "alertmanager_state", "edge_backends", "firewall_carries", "firewall_edge_port", "firewall_edges", "firewall_haproxy_edges",
+    "alertmanager_state", "edge_backends", "firewall_carries", "firewall_edge_port", "firewall_edges",
+    "firewall_haproxy_edges",
     "firewall_haproxy_port", "firewall_inference_port", "haproxy_host", "haproxy_servers", "haproxy_stage",
     "haproxy_state", "firewall_transport", "inference_accelerator", "inference_holders", "models_instances",
     "models_tool", "models_wanted", "ssh_tunnel_state", "transport_kind", "firewall_monitors", "firewall_node_port",
-    "grafana_state", "node_exporter_monitors", "node_exporter_state", "probe_state", "prometheus_state", "ssh_tunnel_monitors",
+    "grafana_state", "node_exporter_monitors", "node_exporter_state", "probe_state", "prometheus_state",
+    "ssh_tunnel_monitors",
 }  # fmt: skip
 HEAD = """# Variables
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shlex
@@ -48,10 +49,10 @@ def until(found: Callable[[], Any], what: str, *, seconds: float) -> Any:
 
 def listen(pi: Node) -> None:
     """The receiver runs, and has been told nothing yet."""
-    text = (ROOT / "molecule/monitoring/receiver.py").read_text(encoding="utf-8")
+    text = base64.b64encode((ROOT / "molecule/monitoring/receiver.py").read_bytes()).decode()
     pi.host.check_output("systemctl stop receiver 2>/dev/null; systemctl reset-failed receiver 2>/dev/null; true")
-    pi.host.check_output(f": > {TOLD}")
-    pi.host.check_output(f"systemd-run --quiet --unit=receiver python3 -c {shlex.quote(text)} {TOLD}")
+    pi.host.check_output(f": > {TOLD}; echo {text} | base64 -d > /run/receiver.py")
+    pi.host.check_output(f"systemd-run --quiet --unit=receiver python3 /run/receiver.py {TOLD}")
 
 
 def told(pi: Node) -> list[dict[str, Any]]:
