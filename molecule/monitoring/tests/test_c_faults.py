@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from watching import heard, listen, told, until
@@ -124,16 +125,12 @@ def test_a_fault_is_told_and_its_end_too(
             nodes[how.on].host.check_output(how.begin)
             begun.append(one)
         for one, alert in expected:
-            at = until(
-                lambda alert=alert: heard(pi, labels(alert), "firing", began), f"{one}: {alert}", seconds=PATIENCE
-            )
+            at = until(partial(heard, pi, labels(alert), "firing", began), f"{one}: {alert}", seconds=PATIENCE)
             tell(f"{one}: {alert.alert} after {at - began:.0f} s (reckoned: {BY_ID[one].told_within(alert, SCALE)} s)")
     finally:
         mended = float(pi.host.check_output("date +%s.%N"))
         for one in begun:
             nodes[ways[one].on].host.check_output(ways[one].end)
     for one, alert in expected:
-        at = until(
-            lambda alert=alert: heard(pi, labels(alert), "resolved", mended), f"{one}: {alert} ends", seconds=PATIENCE
-        )
+        at = until(partial(heard, pi, labels(alert), "resolved", mended), f"{one}: {alert} ends", seconds=PATIENCE)
         tell(f"{one}: {alert.alert} resolved after {at - mended:.0f} s")
