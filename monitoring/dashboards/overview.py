@@ -7,6 +7,7 @@ from monitoring.dashboards.panels import (
     NONE_IS_GOOD,
     ONE_IS_GOOD,
     Json,
+    Levels,
     Panel,
     Query,
     above,
@@ -30,6 +31,7 @@ from monitoring.dashboards.promql import (
     total,
 )
 from monitoring.dashboards.units import Unit
+from monitoring.slo import OBJECTIVES
 
 EDGE = Scope("", "cerebrum_edge_ready", "Edge")
 INFERENCE = Scope("inference_", "cerebrum_inference_ready", "Inference")
@@ -140,6 +142,12 @@ def _probe() -> list[Panel]:
     ]
 
 
+def _promised(slo: str) -> Levels:
+    """Green while the promise is kept, red where twice its budget is spent."""
+    objective = next(one.objective for one in OBJECTIVES if one.slo == slo)
+    return below(round(2 * objective - 1, 4), objective)
+
+
 def _attainment() -> list[Panel]:
     ours = total(increase(EDGE("cerebrum_edge_completions_total", NOT_OURS), WINDOW))
     answered = total(increase(EDGE("cerebrum_edge_completions_total", 'outcome="ok"'), WINDOW))
@@ -153,7 +161,7 @@ def _attainment() -> list[Panel]:
             "that could not be met, are not counted.",
             Query(share(answered, ours)),
             unit=Unit.RATIO,
-            levels=below(0.95, 0.98),
+            levels=_promised("availability"),
             quiet=idle,
             decimals=2,
             width=6,
@@ -163,7 +171,7 @@ def _attainment() -> list[Panel]:
             "First tokens that came within the time that is chosen above.",
             Query(_within("cerebrum_edge_time_to_first_token_seconds", "$ttft")),
             unit=Unit.RATIO,
-            levels=below(0.9, 0.95),
+            levels=_promised("first_token"),
             quiet=idle,
             decimals=2,
             width=6,
@@ -173,7 +181,7 @@ def _attainment() -> list[Panel]:
             "Answers to whose first token the edge itself added no more than is chosen above.",
             Query(_within("cerebrum_edge_overhead_seconds", "$overhead")),
             unit=Unit.RATIO,
-            levels=below(0.97, 0.99),
+            levels=_promised("overhead"),
             quiet=idle,
             decimals=2,
             width=6,
@@ -183,7 +191,7 @@ def _attainment() -> list[Panel]:
             "Synthetic completions that came through: the figure to go by where there are few requests.",
             Query(f"1 - {share(failures, attempts)}"),
             unit=Unit.RATIO,
-            levels=below(0.94, 0.97),
+            levels=_promised("probe"),
             quiet="no probe",
             decimals=2,
             width=6,

@@ -5,6 +5,7 @@ Times are a tenth of those that people have (test_b_configuration.py). How long 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -43,8 +44,35 @@ def start(service: str) -> str:
     return f"systemctl start cerebrum-{service}.socket $(ls {WANTED} | grep '^cerebrum-{service}@')"
 
 
+# Many more at once than there are places, with a key that the edge admits. That most are refused is what is wanted.
+HERD = """
+import json, threading, urllib.error, urllib.request
+key = open("/etc/cerebrum/monitoring/keys/edge.pi").read().strip()
+body = json.dumps({"prompt": "def f(", "max_tokens": 200}).encode()
+head = {"content-type": "application/json", "x-api-key": key}
+request = urllib.request.Request("http://127.0.0.1:7000/v1/complete", body, head)
+def ask():
+    try:
+        urllib.request.urlopen(request, timeout=60).read()
+    except urllib.error.HTTPError as error:
+        assert error.code == 503, error
+clients = [threading.Thread(target=ask) for _ in range(100)]
+for one in clients:
+    one.start()
+for one in clients:
+    one.join()
+"""
+FREEZE = "while true; do systemctl kill --kill-who=main --signal=SIGSTOP 'cerebrum-inference@*'; sleep 1; done"
+
 ALONE = {
     "inference-stopped": How("vps", stop("inference"), start("inference")),
+    "inference-frozen": How(
+        "vps",
+        f"systemd-run --quiet --unit=freezer sh -c {shlex.quote(FREEZE)}",
+        "systemctl stop freezer; systemctl kill --kill-who=main --signal=SIGCONT 'cerebrum-inference@*'; "
+        f"systemctl reset-failed 'cerebrum-inference@*'; {start('inference')}",
+    ),
+    "herd": How("pi", f"python3 -c {shlex.quote(HERD)}", "true"),
     "edge-stopped": How("pi", stop("edge"), start("edge")),
     "key-revoked": How(
         "vps",
@@ -93,6 +121,14 @@ TOGETHER = {
     ),
 }
 
+LEFT = {
+    "host-gone": "scenario machines has hosts that are gone; here both hosts are needed to look",
+    "edge-crashing": "four kills and half an hour",
+    "probe-failing": "the probe's round is five minutes",
+    "probe-stopped": "the probe is missed after a quarter of an hour",
+    "alertmanager-stopped": "nothing can be told then",
+}
+
 
 def labels(expected: Expected) -> dict[str, str]:
     names = {"edge": "pi", "inference": "vps", "monitoring": "pi"}
@@ -105,6 +141,10 @@ def receiver(pi: Node) -> Iterator[None]:
     listen(pi)
     yield
     pi.host.check_output("systemctl stop receiver")
+
+
+def test_every_fault_is_caused_or_left_for_a_reason() -> None:
+    assert {*ALONE, *TOGETHER, *LEFT} == set(BY_ID)
 
 
 def test_the_watchdog_is_heard_with_the_receiver_s_token(pi: Node) -> None:

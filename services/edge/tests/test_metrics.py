@@ -5,6 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from cerebrum_edge.metrics import EdgeMetrics
+from cerebrum_edge.relay import verdict
+from cerebrum_kit.errors import CerebrumError
 
 
 def shares(registry: CollectorRegistry) -> dict[str, float]:
@@ -28,3 +30,14 @@ def test_a_backend_cannot_fill_the_memory_with_names() -> None:
     found = shares(registry)
     assert len(found) == 9
     assert found["other"] == 92
+
+
+def test_every_failure_that_speaks_against_a_backend_has_its_child() -> None:
+    metrics = EdgeMetrics(CollectorRegistry(), ["vps"])
+    assert issubclass(verdict.UpstreamBroke, CerebrumError)  # the edge's own are among them
+    codes = {error.code for error in kinds(CerebrumError) if error.who == "upstream"}
+    assert {code for _, code in metrics.backend_failures} == codes
+
+
+def kinds(base: type[CerebrumError]) -> list[type[CerebrumError]]:
+    return [one for kind in base.__subclasses__() for one in (kind, *kinds(kind))]
