@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import httpx
 import openai
-import pytest
 from testinfra.backend.base import CommandResult
 
 from nodes import Node
