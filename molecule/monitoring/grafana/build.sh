@@ -4,7 +4,6 @@
 # usage: build.sh FOLDER     (gets apt/, key.asc, fingerprint)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-command -v gpg >/dev/null || "$here/../../../scripts/apt_install.sh" gnupg >&2
 arch=$(dpkg --print-architecture)
 root=$1/package
 mkdir -p "$root/DEBIAN" "$root/usr/share/grafana/bin" "$root/lib/systemd/system" "$1/apt"
@@ -33,26 +32,4 @@ adduser --quiet --system --group --no-create-home --home /usr/share/grafana graf
 POSTINST
 chmod 755 "$root/DEBIAN/postinst"
 dpkg-deb --root-owner-group --build "$root" "$1/apt/grafana_99.0.0_$arch.deb" >&2
-cd "$1/apt"
-folder=dists/stable/main/binary-$arch
-mkdir -p "$folder"
-for deb in *.deb; do
-    dpkg-deb --field "$deb"
-    printf 'Filename: %s\nSize: %s\nSHA256: %s\n\n' "$deb" "$(stat -c %s "$deb")" "$(sha256sum "$deb" | cut -d' ' -f1)"
-done > "$folder/Packages"
-cat > dists/stable/Release <<RELEASE
-Suite: stable
-Codename: stable
-Components: main
-Architectures: $arch
-Date: $(date -u '+%a, %d %b %Y %H:%M:%S UTC')
-SHA256:
- $(sha256sum "$folder/Packages" | cut -d' ' -f1) $(stat -c %s "$folder/Packages") main/binary-$arch/Packages
-RELEASE
-export GNUPGHOME="$1/gnupg"
-mkdir -m 700 "$GNUPGHOME"
-gpg --batch --quiet --passphrase '' --quick-generate-key 'Cerebrum tests' rsa3072 sign never
-gpg --batch --quiet --clearsign --output dists/stable/InRelease dists/stable/Release
-gpg --batch --quiet --armor --export > "$1/key.asc"
-gpg --batch --with-colons --list-keys | sed -n 's/^fpr:*\([0-9A-F]*\):$/\1/p' | head -n 1 > "$1/fingerprint"
-gpgconf --kill all
+"$here/../../resources/apt_repository.sh" "$1" stable

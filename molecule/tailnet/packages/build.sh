@@ -11,11 +11,10 @@ project=$(cd "$here/../../.." && pwd)
 cache=$1
 version=$(sed -n 's/^require tailscale.com v//p' "$here/tailscale/go.mod")
 arch=$(dpkg --print-architecture)
-recipe=$(cat "$0" "$here"/*/go.mod "$here"/*/go.sum "$project/locks/go.txt" | sha256sum | cut -c1-16)
+recipe=$(cat "$0" "$project/molecule/resources/apt_repository.sh" "$here"/*/go.mod "$here"/*/go.sum "$project/locks/go.txt" | sha256sum | cut -c1-16)
 target=$cache/tailnet-$recipe-$arch
 if [ -d "$target" ]; then echo "$target"; exit 0; fi
 
-command -v gpg >/dev/null || "$project/scripts/apt_install.sh" gnupg
 mkdir -p "$cache"
 work=$(mktemp -d "$cache/.building.XXXXXX")
 # Go keeps its modules read-only.
@@ -58,33 +57,7 @@ CONTROL
     dpkg-deb --root-owner-group -Zgzip -z1 --build "$root" "$work/out/apt/tailscale_${number}_$arch.deb" >&2
 done
 
-# The repository: flat to look at, with the paths that "bookworm main" means.
-cd "$work/out/apt"
-folder=dists/bookworm/main/binary-$arch
-mkdir -p "$folder"
-for deb in *.deb; do
-    dpkg-deb --field "$deb"
-    echo "Filename: $deb"
-    echo "Size: $(stat -c %s "$deb")"
-    echo "SHA256: $(sha256sum "$deb" | cut -d' ' -f1)"
-    echo
-done > "$folder/Packages"
-cat > dists/bookworm/Release <<RELEASE
-Suite: bookworm
-Codename: bookworm
-Components: main
-Architectures: $arch
-Date: $(date -u '+%a, %d %b %Y %H:%M:%S UTC')
-SHA256:
- $(sha256sum "$folder/Packages" | cut -d' ' -f1) $(stat -c %s "$folder/Packages") main/binary-$arch/Packages
-RELEASE
-export GNUPGHOME="$work/gnupg"
-mkdir -m 700 "$GNUPGHOME"
-gpg --batch --quiet --passphrase '' --quick-generate-key 'Cerebrum tests' rsa3072 sign never
-gpg --batch --quiet --clearsign --output dists/bookworm/InRelease dists/bookworm/Release
-gpg --batch --quiet --armor --export > "$work/out/key.asc"
-gpg --batch --with-colons --list-keys | sed -n 's/^fpr:*\([0-9A-F]*\):$/\1/p' | head -n 1 > "$work/out/fingerprint"
-gpgconf --kill all
+"$project/molecule/resources/apt_repository.sh" "$work/out" bookworm >&2
 echo "$version" > "$work/out/version"
 chmod 755 "$work/out"
 mv -T "$work/out" "$target" 2>/dev/null || [ -d "$target" ]
