@@ -1,5 +1,5 @@
-"""The scenario's two hosts, as fixtures."""
+"""The scenario's three hosts, as fixtures."""
 
-from nodes import each, pi, tell, vps
+from nodes import each, pi, tell, vps, watch
 
-__all__ = ["each", "pi", "tell", "vps"]
+__all__ = ["each", "pi", "tell", "vps", "watch"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from watching import api, until, value
+from watching import answering, until, value
 
 from nodes import Node
 
@@ -26,13 +26,7 @@ UNITS = {
 
 
 def test_everything_is_asked_under_its_host_s_name_and_answers(pi: Node) -> None:
-    def up() -> bool:
-        targets = api(pi, "targets?state=active")["activeTargets"]
-        assert {frozenset(one["labels"]) for one in targets} == {frozenset({"job", "instance"})}
-        assert {(one["labels"]["job"], one["labels"]["instance"]) for one in targets} == TARGETS
-        return all(one["health"] == "up" for one in targets)
-
-    until(up, "targets that are up", seconds=60)
+    until(lambda: answering(pi, TARGETS), "targets that are up", seconds=60)
 
 
 def test_services_are_asked_with_a_key_that_is_prometheus_own(pi: Node, vps: Node) -> None:

@@ -90,6 +90,12 @@ def vps2() -> Node:
 
 
 @pytest.fixture(scope="session")
+def watch() -> Node:
+    """A monitoring host of its own."""
+    return node("watch", "monitoring", 9090)
+
+
+@pytest.fixture(scope="session")
 def vps3() -> Node:
     return node("vps3", "inference", 9000)
 

@@ -67,9 +67,17 @@ def heard(pi: Node, labels: Mapping[str, str], status: str, since: float) -> flo
     return None
 
 
-def play(*words: str) -> Any:
-    """The monitoring's playbook on the scenario's hosts."""
-    return playbooks.play("playbooks/monitoring.yml", *words, inventory=os.environ["MOLECULE_INVENTORY_FILE"])
+def answering(watcher: Node, expected: set[tuple[str, str]]) -> bool:
+    """Whether Prometheus asks exactly these, by job and instance, and all of them answer."""
+    targets = api(watcher, "targets?state=active")["activeTargets"]
+    assert {frozenset(one["labels"]) for one in targets} == {frozenset({"job", "instance"})}
+    assert {(one["labels"]["job"], one["labels"]["instance"]) for one in targets} == expected
+    return all(one["health"] == "up" for one in targets)
+
+
+def play(*words: str, book: str = "playbooks/monitoring.yml") -> Any:
+    """The monitoring's playbook, or another one, on the scenario's hosts."""
+    return playbooks.play(book, *words, inventory=os.environ["MOLECULE_INVENTORY_FILE"])
 
 
 def scaled(folder: Path, scale: float) -> list[str]:
