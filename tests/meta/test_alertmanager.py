@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from support import playbooks
+from support import alertmanager
 from support.prometheus import amtool
-from support.repo import ROOT
 
 RECEIVERS: dict[str, dict[str, Any]] = {
     "webhook": {
@@ -26,27 +24,11 @@ RECEIVERS: dict[str, dict[str, Any]] = {
 }
 
 
-def written(folder: Path, receivers: list[dict[str, Any]]) -> str:
-    """The file, by the role's own template."""
-    template = ROOT / "roles/alertmanager/templates/alertmanager.yml.j2"
-    write = {"src": str(template), "dest": str(folder / "out.yml"), "mode": "0600"}
-    play = {
-        "name": "It is written", "hosts": "localhost", "connection": "local", "gather_facts": False,
-        "vars_files": [str(ROOT / f"roles/alertmanager/{name}/main.yml") for name in ("defaults", "vars")],
-        "tasks": [{"name": "Template", "ansible.builtin.template": write}],
-    }  # fmt: skip
-    values = {"role_path": str(ROOT / "roles/alertmanager"), "alertmanager_receivers": receivers}
-    (folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    done = playbooks.play(folder / "play.yml", "-e", json.dumps(values), inventory="localhost,")
-    assert done.returncode == 0, done.stdout
-    return (folder / "out.yml").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize(
     "names", [(), *[(one,) for one in RECEIVERS], tuple(RECEIVERS)], ids=lambda names: "+".join(names)
 )
 def test_debians_alertmanager_takes_it(names: tuple[str, ...], tmp_path: Path) -> None:
-    text = written(tmp_path, [RECEIVERS[name] for name in names])
+    text = alertmanager.written(tmp_path, [RECEIVERS[name] for name in names])
     done = amtool("check-config", tmp_path / "out.yml")
     assert done.returncode == 0, done.stdout + done.stderr + text
     # What can stand in a file of its own does not stand here.
@@ -55,7 +37,10 @@ def test_debians_alertmanager_takes_it(names: tuple[str, ...], tmp_path: Path) -
 
 
 def test_who_is_told_of_what(tmp_path: Path) -> None:
-    found = {row["name"]: row for row in yaml.safe_load(written(tmp_path, list(RECEIVERS.values())))["receivers"]}
+    found = {
+        row["name"]: row
+        for row in yaml.safe_load(alertmanager.written(tmp_path, list(RECEIVERS.values())))["receivers"]
+    }
     assert found["none"] == {"name": "none"}
     assert set(found["page"]) == {"name", "webhook_configs", "email_configs", "telegram_configs"}
     assert [row["url"].partition("?")[0] for row in found["page"]["webhook_configs"]] == [

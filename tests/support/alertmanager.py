@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import os
 import socket
 import subprocess
 import urllib.error
@@ -17,6 +18,7 @@ import yaml
 
 from monitoring.files import TREE
 from monitoring.routes import RECEIVERS
+from support import playbooks
 from support.prometheus import program
 from support.repo import ROOT
 from support.waiting import eventually
@@ -28,6 +30,22 @@ def configuration(folder: Path) -> Path:
     path = folder / "alertmanager.yml"
     path.write_text(yaml.safe_dump({**tree, "receivers": [{"name": name} for name in RECEIVERS]}), encoding="utf-8")
     return path
+
+
+def written(folder: Path, receivers: list[dict[str, Any]], **values: object) -> str:
+    """The configuration that role alertmanager writes for these, by its own template, into a folder's `out.yml`."""
+    template = ROOT / "roles/alertmanager/templates/alertmanager.yml.j2"
+    write = {"src": str(template), "dest": str(folder / "out.yml"), "mode": "0600"}
+    play = {
+        "name": "It is written", "hosts": "localhost", "connection": "local", "gather_facts": False,
+        "vars_files": [str(ROOT / f"roles/alertmanager/{name}/main.yml") for name in ("defaults", "vars")],
+        "tasks": [{"name": "Template", "ansible.builtin.template": write}],
+    }  # fmt: skip
+    values |= {"role_path": str(ROOT / "roles/alertmanager"), "alertmanager_receivers": receivers}
+    (folder / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    done = playbooks.play(folder / "play.yml", "-e", json.dumps(values), inventory="localhost,")
+    assert done.returncode == 0, done.stdout
+    return (folder / "out.yml").read_text(encoding="utf-8")
 
 
 class Alertmanager:
@@ -55,7 +73,8 @@ class Alertmanager:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Alertmanager]:
+def running(folder: Path, configured: Path | None = None, **environment: str) -> Iterator[Alertmanager]:
+    """Alertmanager with a configuration, or with the shipped tree and nobody to tell."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     log = folder / "alertmanager.log"
@@ -63,11 +82,12 @@ def running(folder: Path) -> Iterator[Alertmanager]:
         process = subprocess.Popen(
             [
                 program("prometheus-alertmanager"),
-                f"--config.file={configuration(folder)}",
+                f"--config.file={configured or configuration(folder)}",
                 f"--storage.path={folder / 'data'}",
                 f"--web.listen-address={address}",
                 "--cluster.listen-address=",
             ],
+            env={**os.environ, **environment},
             stdout=out,
             stderr=out,
         )
