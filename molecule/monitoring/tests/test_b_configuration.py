@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from watching import api, play, scaled
 
 from nodes import Node
 
+# Plays take as long as the machine needs; a test that hangs is what this is for.
+pytestmark = pytest.mark.timeout(900)
 UNITS = ("prometheus.service", "prometheus-alertmanager.service")
 
 

@@ -16,6 +16,8 @@ from watching import heard, listen, told, until
 from monitoring.faults import FAULTS, Expected
 from nodes import Node
 
+# Alerts are waited for as long as they need; a test that hangs is what this is for.
+pytestmark = pytest.mark.timeout(1800)
 BY_ID = {fault.id: fault for fault in FAULTS}
 SCALE = 0.1
 PATIENCE = 600.0

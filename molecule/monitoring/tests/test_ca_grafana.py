@@ -14,6 +14,8 @@ from watching import asked, play
 from nodes import Node
 from support.repo import ROOT
 
+# Plays take as long as the machine needs; a test that hangs is what this is for.
+pytestmark = pytest.mark.timeout(900)
 UNIT = "grafana-server.service"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from watching import play
 
 from nodes import Node
 
+# Plays take as long as the machine needs; a test that hangs is what this is for.
+pytestmark = pytest.mark.timeout(900)
 FOLDERS = "/etc/cerebrum/prometheus /etc/cerebrum/alertmanager /etc/cerebrum/monitoring /var/lib/cerebrum/prometheus"
 FOLDERS += " /var/lib/cerebrum/alertmanager /opt/cerebrum/cli /opt/cerebrum/node-exporter"
 
