@@ -60,9 +60,9 @@ class Fault:
         lasting = seconds(ALERTS[expected.alert].lasting) * scale
         return round(self.lag + SCRAPE_SECONDS + 2 * EVALUATION_SECONDS + lasting)
 
-    def told_within(self, expected: Expected, scale: float = 1) -> int:
-        """Seconds until its receiver has it."""
-        return round(self.fires_within(expected, scale) + seconds(wait_of(ALERTS[expected.alert].severity)) * scale)
+    def told_within(self, expected: Expected, scale: float = 1, waits: float = 1) -> int:
+        """Seconds until its receiver has it; rules' times and Alertmanager's waits are multiplied."""
+        return round(self.fires_within(expected, scale) + seconds(wait_of(ALERTS[expected.alert].severity)) * waits)
 
 
 _SCRAPE_TIMEOUT = 10

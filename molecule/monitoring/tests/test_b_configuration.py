@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from watching import api, play, scaled
+from watching import SCALE, WAITS, api, play, scaled
 
 from nodes import Node
 
@@ -52,7 +52,7 @@ def test_a_tree_that_is_none_replaces_nothing(pi: Node, tmp_path: Path) -> None:
 def test_other_rules_and_another_tree_are_loaded_without_a_restart(pi: Node, tmp_path: Path) -> None:
     """Those with shorter times, which the faults after this are told by."""
     before, running = rules(pi), processes(pi)
-    done = play(*scaled(tmp_path, 0.1))
+    done = play(*scaled(tmp_path, SCALE, WAITS))
     assert done.returncode == 0, done.stdout[-4000:]
     assert rules(pi) != before
     assert {name for name, _ in rules(pi)} == {name for name, _ in before}

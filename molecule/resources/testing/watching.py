@@ -19,6 +19,7 @@ from support import playbooks
 from support.repo import ROOT
 
 TOLD = "/run/told.jsonl"
+SCALE, WAITS = 0.1, 0.02  # what the scenario multiplies rules' times and Alertmanager's waits by
 PROMETHEUS = "http://127.0.0.1:9090"
 _ASK = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=30).read().decode())"
 
@@ -80,8 +81,9 @@ def play(*words: str, book: str = "playbooks/monitoring.yml") -> Any:
     return playbooks.play(book, *words, inventory=os.environ["MOLECULE_INVENTORY_FILE"])
 
 
-def scaled(folder: Path, scale: float) -> list[str]:
+def scaled(folder: Path, rules: float, waits: float) -> list[str]:
     """Words that give a play rules and a tree with shorter times, written into a folder."""
-    command = [sys.executable, "-m", "monitoring", "--scale", str(scale), "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return ["-e", f"prometheus_rules={folder}/rules", "-e", f"alertmanager_tree={folder}/tree.yml"]
+    for part, scale in (("rules", rules), ("tree", waits)):
+        command = [sys.executable, "-m", "monitoring", "--scale", str(scale), "--out", str(folder / part)]
+        subprocess.run(command, cwd=ROOT, check=True)
+    return ["-e", f"prometheus_rules={folder}/rules/rules", "-e", f"alertmanager_tree={folder}/tree/tree.yml"]
