@@ -1,7 +1,7 @@
 """Faults of monitoring/faults.py, caused: each alert that is expected reaches the receiver, and is resolved afterwards.
 
-Rules' times are a tenth of those that people have, and Alertmanager's waits a fiftieth (test_b_configuration.py). How long it
-took is told and never asserted.
+Rules' times are a tenth of those that people have, and Alertmanager's waits a fiftieth (test_b_configuration.py). How
+long it took is told and never asserted.
 """
 
 from __future__ import annotations
