@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from support.repo import ROOT, tracked
 
 SERVICES = ("edge", "inference", "kit")
@@ -32,6 +34,16 @@ class Tree:
             text, count = re.subn(r'(?m)^version = ".*"$', f'version = "{version}"', file.read_text(encoding="utf-8"))
             assert count == 1, file
             file.write_text(text, encoding="utf-8")
+
+    def inventory(self, inventory: Path, folder: Path) -> Path:
+        """A copy of an inventory with the variables that this tree knows: it refuses those that came later."""
+        shutil.copytree(inventory, folder)
+        known = (self.root / "docs/variables.md").read_text(encoding="utf-8")
+        for file in (folder / "group_vars").iterdir():
+            values = yaml.safe_load(file.read_text(encoding="utf-8"))
+            kept = {name: value for name, value in values.items() if name == "ansible_user" or f"`{name}`" in known}
+            file.write_text(yaml.safe_dump(kept), encoding="utf-8")
+        return folder
 
 
 def copy(folder: Path, label: str) -> Tree:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +19,10 @@ pytestmark = pytest.mark.timeout(1800)  # whole deployments under load; a test t
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """The release before serves."""
-    tree = previous(tmp_path_factory.mktemp("previous") / "tree")
-    said = start("site.yml", root=tree.root)
+    folder = tmp_path_factory.mktemp("previous")
+    tree = previous(folder / "tree")
+    inventory = tree.inventory(Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent, folder / "inventory")
+    said = start("site.yml", root=tree.root, inventory=str(inventory))
     text = said.communicate()[0]
     assert said.returncode == 0, f"{tree.label} could not be deployed: {text[-4000:]}"
     return tree
