@@ -160,19 +160,18 @@ def test_a_fault_is_told_and_its_end_too(
 ) -> None:
     nodes, ways = {"pi": pi, "vps": vps}, {one: {**ALONE, **TOGETHER}[one] for one in ids}
     expected = [(one, alert) for one in ids for alert in BY_ID[one].expected]
-    began = float(pi.host.check_output("date +%s.%N"))
-    begun = []
+    began: dict[str, float] = {}
     try:
         for one, how in ways.items():
+            began[one] = float(pi.host.check_output("date +%s.%N"))
             nodes[how.on].host.check_output(how.begin)
-            begun.append(one)
         for one, alert in expected:
-            at = until(partial(heard, pi, labels(alert), "firing", began), f"{one}: {alert}", seconds=PATIENCE)
+            at = until(partial(heard, pi, labels(alert), "firing", began[one]), f"{one}: {alert}", seconds=PATIENCE)
             reckoned = BY_ID[one].told_within(alert, SCALE, WAITS)
-            tell(f"{one}: {alert.alert} after {at - began:.0f} s (reckoned: {reckoned} s)")
+            tell(f"{one}: {alert.alert} after {at - began[one]:.0f} s (reckoned: {reckoned} s)")
     finally:
         mended = float(pi.host.check_output("date +%s.%N"))
-        for one in begun:
+        for one in began:
             nodes[ways[one].on].host.check_output(ways[one].end)
     for one, alert in expected:
         at = until(partial(heard, pi, labels(alert), "resolved", mended), f"{one}: {alert} ends", seconds=PATIENCE)
