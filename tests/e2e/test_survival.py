@@ -64,10 +64,10 @@ class Backends:
 
 
 @contextmanager
-def backends(folder: Path, model: Path, count: int, **edge: str) -> Iterator[Backends]:
+def backends(folder: Path, model: Path, count: int, *, drain: str = "25", **edge: str) -> Iterator[Backends]:
     write_keys(folder)
     with ExitStack() as stack:
-        all_of_them = Backends(inference_environment(folder, model), stack)
+        all_of_them = Backends(inference_environment(folder, model, DRAIN_SECONDS=drain), stack)
         for _ in range(count):
             all_of_them.start()
         urls = [process.url for process in all_of_them.processes]
@@ -131,6 +131,25 @@ def test_backend_killed_and_restarted_by_its_service_manager_goes_on_in_the_same
         check(undisturbed, stream(system.port, kill_and_restart))
         assert "cerebrum_edge_stream_resumes_total 1.0" in system.get("/metrics").text
         assert system.get("/v1/stats").json()["resumes"] == 1
+
+
+def test_backend_that_hands_over_within_a_stream_is_asked_by_others_at_once(tmp_path: Path, model: Path) -> None:
+    """An upgrade whose old instance has a stream for longer than it may take to end."""
+    with backends(tmp_path, model, 1, drain="0.2") as system:
+        undisturbed, others = stream(system.port), []
+
+        def hand_over() -> None:
+            old = system.processes[0]
+            system.start(system.listeners[0])
+            assert old.terminate() == 0
+            assert system.edge is not None
+            body = {"prompt": PROMPT, "max_tokens": 2}
+            for _ in range(5):
+                answer = httpx.post(f"{system.edge.url}/v1/complete", json=body, timeout=30, trust_env=False)
+                others.append(answer.status_code)
+
+        check(undisturbed, stream(system.port, hand_over))
+    assert others == [200] * 5
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])

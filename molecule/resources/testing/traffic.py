@@ -36,8 +36,8 @@ class Traffic(Crowd):
         self._url = edge.url
         self._tokens = tokens
         # One for all, since making one costs as much as an answer; a new connection each time, to be accepted anew.
-        limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(timeout=60, trust_env=False, limits=limits)
+        # With httpx.Limits(max_keepalive_connections=0), threads close what others have just been given.
+        self._client = httpx.Client(timeout=60, trust_env=False, headers={"connection": "close"})
         self._sent = 0
         self.streams: list[dict[str, Any]] = []
         self.answers: Counter[str] = Counter()

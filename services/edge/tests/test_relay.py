@@ -362,6 +362,14 @@ def test_odd_retry_after_is_bounded(wait: str) -> None:
     assert 0 < error.retry_after <= 600
 
 
+def test_one_that_names_no_time_asks_for_no_pause() -> None:
+    """Its words are those of an instance that ends: at its address another one answers already."""
+    said = {"error": {"message": "The service is shutting down.", "code": "overloaded"}}
+    for error in (error_from_payload(said), error_from_answer(503, json.dumps(said).encode(), {})):
+        assert isinstance(error, Overloaded)
+        assert error.retry_after is None
+
+
 @pytest.mark.parametrize("payload", [{"error": {"code": "no such code"}}, {"error": {}}, {"error": []}])
 def test_error_in_a_stream_is_never_lost(payload: dict[str, object]) -> None:
     assert isinstance(error_from_payload(payload), CerebrumError)

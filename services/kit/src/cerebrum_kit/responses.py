@@ -37,7 +37,8 @@ class _Stalled(Exception):
 
 
 def shutting_down() -> ShuttingDown:
-    return ShuttingDown("The service is shutting down; try again.", retry_after=5)
+    """Names no time to wait: while a release takes the place of another, the new one answers already."""
+    return ShuttingDown("The service is shutting down; try again.")
 
 
 async def _client_gone(receive: Receive) -> None:

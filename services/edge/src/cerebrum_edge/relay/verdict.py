@@ -71,7 +71,8 @@ def error_from_answer(status: int, body: bytes, headers: Mapping[str, str]) -> C
     """The error that stands for a backend's answer other than 200.
 
     What is wrong with the request itself is passed on with the backend's words; a refused key, or a 4xx that no backend
-    of ours sends, is the operator's matter and no fault of the client; 503 keeps its `Retry-After`.
+    of ours sends, is the operator's matter and no fault of the client; 503 keeps its `Retry-After`. Without one it asks
+    for no pause: an instance that ends says so, and another one answers at its address.
     """
     try:
         payload = json.loads(body)
@@ -92,13 +93,13 @@ def error_from_payload(payload: Any, *, status: int | None = None, retry_after: 
     if cls in (DeadlineExceeded, ModelUnusable, ClientTooSlow):
         return cls(message)
     if cls is UpstreamUnavailable:
-        return UpstreamUnavailable(message, retry_after=_seconds(retry_after))
+        return UpstreamUnavailable(message, retry_after=_pause(retry_after) or _DEFAULT_RETRY)
     if cls is UpstreamError:  # a balancer's word: a host had the request, and is gone
         return UpstreamBroke(message)
     if cls is UpstreamTimeout:
         return UpstreamTimeout(message)
     if status == 503:
-        return Overloaded(message, retry_after=_seconds(retry_after))
+        return Overloaded(message, retry_after=_pause(retry_after))
     if cls in _CLIENTS_OWN and 400 <= status < 500:
         refused = UnprocessableRequest if cls is InvalidRequest and status == 422 else cls  # they share their code
         return refused(message, param=fields.get("param"))
@@ -111,7 +112,8 @@ def error_of_foreign_answer(status: int, body: bytes, headers: Mapping[str, str]
         payload = json.loads(body)
     except (ValueError, RecursionError):
         payload = {}
-    return error_of_foreign_payload(payload, status=status, retry_after=headers.get("retry-after"))
+    # Few of them say for how long.
+    return error_of_foreign_payload(payload, status=status, retry_after=headers.get("retry-after", ""))
 
 
 def error_of_foreign_payload(
@@ -119,8 +121,8 @@ def error_of_foreign_payload(
 ) -> CerebrumError:
     """The error that stands for another server's error object, inside a stream (no status) or with a status.
 
-    429 and 503 say that there is no room, so the server is set aside for as long as it asks; others
-    of 4xx are about the request.
+    429 and 503 say that there is no room, so the server is set aside for as long as it asks, unless a stream had begun;
+    others of 4xx are about the request.
     """
     fields = _foreign_fields(payload)
     code, kind = str(fields.get("code", "")), str(fields.get("type", ""))
@@ -130,7 +132,7 @@ def error_of_foreign_payload(
     if status in (401, 403):
         return UpstreamRefused("The backend refused the edge's key or address.")
     if status in (429, 503):
-        return Overloaded(message, retry_after=_seconds(retry_after))
+        return Overloaded(message, retry_after=_pause(retry_after))
     if status in (408, 504):
         return UpstreamTimeout(message)
     if status == 413 or (status in (400, 422) and _TOO_LONG.search(f"{code} {kind} {message}")):
@@ -153,7 +155,8 @@ def _foreign_fields(payload: Any) -> dict[str, Any]:
     return {**payload, "message": message if isinstance(message, str) else json.dumps(message) if message else None}
 
 
-def _seconds(text: str | None) -> float:
-    return (
-        min(float(text), _LONGEST_RETRY) if text is not None and text.isascii() and text.isdigit() else _DEFAULT_RETRY
-    )
+def _pause(text: str | None) -> float | None:
+    """The seconds of a `Retry-After`; None where there is none."""
+    if text is None:
+        return None
+    return min(float(text), _LONGEST_RETRY) if text.isascii() and text.isdigit() else _DEFAULT_RETRY
