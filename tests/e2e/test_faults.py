@@ -229,9 +229,10 @@ def test_backend_that_does_not_come_back_in_time_is_an_error_event(tmp_path: Pat
     assert text.endswith("0\r\n\r\n")
 
 
-def test_draining_backend_ends_its_stream_with_an_error_event(tmp_path: Path) -> None:
+def test_draining_backend_without_a_successor_ends_its_stream_with_an_error_event(tmp_path: Path) -> None:
+    """Its socket stays, as the service manager keeps it, and nobody accepts there."""
     with (
-        running_system(tmp_path, inference={"DRAIN_SECONDS": "0.2"}, edge={"RESUME_TIMEOUT": "0.5"}) as system,
+        running_system(tmp_path, inference={"DRAIN_SECONDS": "0.2"}, edge={"RESUME_TIMEOUT": "2"}) as system,
         RawClient(system.edge.port) as client,
     ):
         client.send(LONG)
@@ -239,7 +240,7 @@ def test_draining_backend_ends_its_stream_with_an_error_event(tmp_path: Path) ->
         assert system.inference.terminate() == 0
         text = client.read_to_end().decode()
     last = json.loads([line for line in text.splitlines() if line.startswith("data: ")][-1][6:])
-    assert (last["done"], last["error"]["code"]) == (True, "overloaded")
+    assert (last["done"], last["error"]["code"]) == (True, "upstream_timeout")
 
 
 def test_draining_edge_finishes_what_it_can(own_system: System) -> None:
