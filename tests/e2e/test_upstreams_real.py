@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import openai
 import pytest
 
 from support.inference import Inference, running_inference
-from support.process import ServiceProcess, console_script, running
+from support.process import ServiceProcess, console_script, free_port, running
 from support.raw import RawClient, request
 from support.repo import ROOT
 from support.system import MODELS
@@ -70,9 +69,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = subprocess.run([str(ROOT / "scripts/bench_venv.sh")], stdout=subprocess.PIPE, text=True, check=True)
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        port = chosen.getsockname()[1]
-    one = Server(Path(made.stdout.strip()) / "bin/python", port, tmp_path_factory.mktemp("server") / "log")
+    one = Server(Path(made.stdout.strip()) / "bin/python", free_port(), tmp_path_factory.mktemp("server") / "log")
     one.start()
     try:
         eventually(one.answers, "llama_cpp.server", seconds=60)

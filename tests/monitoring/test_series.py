@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import yaml
 
 from monitoring import files, rules
 from support import alertmanager
+from support.process import free_port
 from support.prometheus import program
 from support.repo import ROOT
 from support.waiting import eventually
@@ -33,8 +33,7 @@ def _ask(url: str) -> str:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of one that has the shipped rules and watches itself and an Alertmanager."""
     folder = tmp_path_factory.mktemp("prometheus")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with alertmanager.running(folder) as sender, (folder / "prometheus.log").open("wb") as out:
         jobs = {"prometheus": address, "alertmanager": sender.address}
         configuration = {

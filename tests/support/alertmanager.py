@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import json
 import os
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -19,6 +18,7 @@ import yaml
 from monitoring.files import TREE
 from monitoring.routes import RECEIVERS
 from support import playbooks
+from support.process import free_port
 from support.prometheus import program
 from support.repo import ROOT
 from support.waiting import eventually
@@ -75,8 +75,7 @@ class Alertmanager:
 @contextlib.contextmanager
 def running(folder: Path, configured: Path | None = None, **environment: str) -> Iterator[Alertmanager]:
     """Alertmanager with a configuration, or with the shipped tree and nobody to tell."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     log = folder / "alertmanager.log"
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -25,6 +25,12 @@ def listening_socket() -> socket.socket:
     return listener
 
 
+def free_port() -> int:
+    """For programs that want a number in place of a socket: nobody listened there a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 @dataclass
 class ServiceProcess:
     """A service that is running.

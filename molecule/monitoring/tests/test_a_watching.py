@@ -9,13 +9,10 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from watching import answering, until, value
+from watching import answering, targets, until, value
 
 from nodes import Node
 
-TARGETS = {
-    ("edge", "pi"), ("inference", "vps"), ("node", "pi"), ("node", "vps"), ("prometheus", "pi"), ("alertmanager", "pi"),
-}  # fmt: skip
 UNITS = {
     "prometheus.service": 11,
     "prometheus-alertmanager.service": 11,
@@ -26,7 +23,7 @@ UNITS = {
 
 
 def test_everything_is_asked_under_its_host_s_name_and_answers(pi: Node) -> None:
-    until(lambda: answering(pi, TARGETS), "targets that are up", seconds=60)
+    until(lambda: answering(pi, targets("pi")), "targets that are up", seconds=60)
 
 
 def test_services_are_asked_with_a_key_that_is_prometheus_own(pi: Node, vps: Node) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from watching import answering, play, until, value
+from watching import answering, play, targets, until, value
 
 from nodes import Node
 
 pytestmark = pytest.mark.timeout(900)
 MOVED = Path(__file__).parents[1] / "moved.ini"
 KEYS = "/etc/cerebrum/monitoring/keys"
-WATCHED = {("edge", "pi"), ("inference", "vps"), ("node", "pi"), ("node", "vps")}
-BY_PI = WATCHED | {("prometheus", "pi"), ("alertmanager", "pi")}
 
 
 def digests(watcher: Node) -> dict[str, str]:
@@ -40,15 +38,14 @@ def test_rotation_gives_prometheus_other_keys_with_which_it_is_answered(pi: Node
     after = digests(pi)
     assert not set(before.values()) & set(after.values())
     assert admitted(pi, vps, "pi") == after
-    until(lambda: answering(pi, BY_PI), "all that is asked", seconds=60)
+    until(lambda: answering(pi, targets("pi")), "all that is asked", seconds=60)
     assert value(pi, "min_over_time(up{job=~'edge|inference'}[2m])") == {"pi": 1, "vps": 1}, "nobody refused meanwhile"
 
 
 def test_it_moves_to_a_host_of_its_own(pi: Node, vps: Node, watch: Node) -> None:
     done = play("-i", str(MOVED), book="site.yml")
     assert done.returncode == 0, done.stdout[-4000:]
-    asked = WATCHED | {("node", "watch"), ("prometheus", "watch"), ("alertmanager", "watch")}
-    until(lambda: answering(watch, asked), "all that is asked", seconds=60)
+    until(lambda: answering(watch, targets("watch")), "all that is asked", seconds=60)
     until(lambda: value(watch, "cerebrum_probe_success") == {"watch": 1}, "a probe that had its token", seconds=90)
     assert admitted(pi, vps, "watch") == digests(watch)
     for node in (pi, vps):
@@ -70,5 +67,5 @@ def test_it_moves_back(pi: Node, vps: Node, watch: Node) -> None:
     """Hosts that are in no group any more are not reached: their keys are dropped, and what is there stays."""
     done = play(book="site.yml")
     assert done.returncode == 0, done.stdout[-4000:]
-    until(lambda: answering(pi, BY_PI), "all that is asked", seconds=60)
+    until(lambda: answering(pi, targets("pi")), "all that is asked", seconds=60)
     assert admitted(pi, vps, "pi") == digests(pi)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from watching import answering, api
+from watching import answering, api, targets
 
 from nodes import Node
 from operating import plain, run, unchanged
@@ -13,15 +13,12 @@ from tunnel import until
 
 pytestmark = pytest.mark.timeout(900)
 WITH = ["-e", json.dumps({"cerebrum_monitoring_enabled": True})]
-TARGETS = {
-    ("edge", "pi"), ("inference", "vps"), ("node", "pi"), ("node", "vps"), ("prometheus", "pi"), ("alertmanager", "pi"),
-}  # fmt: skip
 
 
 def test_everything_is_asked_and_nothing_more_is_open(pi: Node, vps: Node) -> None:
     done = run("site.yml", *WITH)
     assert done.returncode == 0, done.stdout[-6000:]
-    until(lambda: answering(pi, TARGETS), "all that is asked")
+    until(lambda: answering(pi, targets("pi")), "all that is asked")
     urls = {
         one["labels"]["job"]: one["scrapeUrl"]
         for one in api(pi, "targets?state=active")["activeTargets"]

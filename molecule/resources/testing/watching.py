@@ -68,12 +68,18 @@ def heard(pi: Node, labels: Mapping[str, str], status: str, since: float) -> flo
     return None
 
 
+def targets(watcher: str) -> set[tuple[str, str]]:
+    """What a Prometheus on this host asks, by job and instance, where `pi` is the edge and `vps` the inference host."""
+    nodes = {("node", host) for host in ("pi", "vps", watcher)}
+    return {("edge", "pi"), ("inference", "vps"), ("prometheus", watcher), ("alertmanager", watcher)} | nodes
+
+
 def answering(watcher: Node, expected: set[tuple[str, str]]) -> bool:
     """Whether Prometheus asks exactly these, by job and instance, and all of them answer."""
-    targets = api(watcher, "targets?state=active")["activeTargets"]
-    assert {frozenset(one["labels"]) for one in targets} == {frozenset({"job", "instance"})}
-    assert {(one["labels"]["job"], one["labels"]["instance"]) for one in targets} == expected
-    return all(one["health"] == "up" for one in targets)
+    found = api(watcher, "targets?state=active")["activeTargets"]
+    assert {frozenset(one["labels"]) for one in found} == {frozenset({"job", "instance"})}
+    assert {(one["labels"]["job"], one["labels"]["instance"]) for one in found} == expected
+    return all(one["health"] == "up" for one in found)
 
 
 def play(*words: str, book: str = "playbooks/monitoring.yml") -> Any:

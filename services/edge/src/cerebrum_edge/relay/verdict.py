@@ -93,7 +93,8 @@ def error_from_payload(payload: Any, *, status: int | None = None, retry_after: 
     if cls in (DeadlineExceeded, ModelUnusable, ClientTooSlow):
         return cls(message)
     if cls is UpstreamUnavailable:
-        return UpstreamUnavailable(message, retry_after=_pause(retry_after) or _DEFAULT_RETRY)
+        pause = _pause(retry_after)
+        return UpstreamUnavailable(message, retry_after=_DEFAULT_RETRY if pause is None else pause)
     if cls is UpstreamError:  # a balancer's word: a host had the request, and is gone
         return UpstreamBroke(message)
     if cls is UpstreamTimeout:
