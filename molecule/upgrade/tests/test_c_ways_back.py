@@ -50,12 +50,20 @@ def test_release_that_is_not_there_is_refused(pi: Node) -> None:
 
 
 def test_host_whose_memory_holds_one_instance(pi: Node, vps: Node) -> None:
-    """The old one stops first. Requests wait in the socket, streams are taken up again by the edge."""
+    """The old one stops first, and back again. Requests wait in the socket, streams are taken up again by the edge."""
     before = vps.instance()
+    room = ("-e", "inference_exchange=after", "-e", "inference_exchange_drain_seconds=1")
     with Traffic(pi) as traffic:
-        done = play("playbooks/inference.yml", "-e", "inference_exchange=after", "-e", "inference_step_ms=240")
+        done = play("playbooks/inference.yml", *room, "-e", "inference_step_ms=240")
         assert done.returncode == 0, done.stdout[-4000:]
         traffic.more()
-    assert vps.instance() != before
+        changed = vps.instance()
+        back = play("playbooks/rollback.yml", *room, "-e", "rollback_service=inference")
+        assert back.returncode == 0, back.stdout[-4000:]
+        traffic.more()
+    assert before != changed
+    assert vps.instance() == before
     assert traffic.failures == []
-    assert "Old instances have drained and made room" in done.stdout
+    for instance in (before, changed):
+        journal = vps.host.check_output("journalctl --unit=%s --no-pager --output=cat", instance)
+        assert "asked again to stop: what still runs ends" in journal, "its streams would have taken longer"

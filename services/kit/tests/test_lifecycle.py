@@ -175,6 +175,20 @@ def test_drain_lets_a_stream_run_then_ends_it_with_an_error_event(own_probe: Ser
     assert own_probe.process.wait(10) == 0
 
 
+def test_second_signal_ends_the_drain() -> None:
+    with running(PROBE, {"PROBE_DRAIN": "3600"}) as service, RawClient(service.port) as client:
+        client.send(request("/forever", method="GET"))
+        client.read_until(b'"count":5')
+        service.process.send_signal(signal.SIGTERM)
+        service.wait_for("STOPPING=1")
+        client.read_until(b'"count":20')
+        service.process.send_signal(signal.SIGTERM)
+        text = client.read_to_end().decode()
+        assert service.process.wait(10) == 0
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    assert events[-1]["error"]["code"] == "overloaded"
+
+
 def test_drain_ends_a_waiting_job_with_503(own_probe: ServiceProcess) -> None:
     with RawClient(own_probe.port) as client:
         client.send(request("/job", method="GET"))

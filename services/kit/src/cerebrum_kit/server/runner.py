@@ -2,7 +2,7 @@
 
 Under systemd the listening socket is inherited, readiness and the watchdog are reported by the event loop itself, and
 SIGTERM starts a drain: no new connections, running streams finish, and what has not finished after `drain_seconds`
-ends with the error event of its dialect.
+ends with the error event of its dialect. A second SIGTERM says that the time is over now.
 """
 
 from __future__ import annotations
@@ -45,15 +45,23 @@ class _Server(uvicorn.Server):
         self._lifecycle = lifecycle
         self._drain_seconds = drain_seconds
         self._notifier = Notifier()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's own: that one raises the signal again at the end, and a clean end should exit with 0.
         self._lifecycle.begin_drain()
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
+        elif self.should_exit and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._hurry)  # what a handler interrupted may be the loop itself
         self.should_exit = True
 
+    def _hurry(self) -> None:
+        log.info("asked again to stop: what still runs ends", connections=len(self.server_state.connections))
+        self._lifecycle.expire_drain()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets=sockets)
         if self.should_exit:
             return
