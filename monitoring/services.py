@@ -6,8 +6,8 @@ from monitoring.model import Alert, Group, Recording
 from monitoring.thresholds import threshold
 
 _KEY_CREATED = "key_created_timestamp_seconds"
-# A release's name ends in a digest of its host's configuration, in which hosts may differ.
-_CODE = '"code", "$1", "release", "(.+?)([.][0-9a-f]{8})?"'
+# Version and lock; behind them a release's name has what hosts may differ in: CPU or GPU, and configuration.
+_CODE = '"code", "$1", "release", "([^-]+-[^-.]+).*"'
 
 
 def groups() -> tuple[Group, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from support.playbooks import plugin
 
 releases = plugin("roles/app/filter_plugins/releases.py")
+app_state = plugin("roles/app/library/app_state.py")
 
 SOCKET = "[Socket]\nListenStream=192.0.2.7:7000\nService={}\n"
 OLD, NEW = "0.1.0-aaaaaaaaaaaa.00000001", "0.2.0-bbbbbbbbbbbb.00000002"
@@ -76,6 +78,29 @@ def test_room_is_made_where_the_memory_holds_one() -> None:
     assert plan(state(OLD), NEW, exchange="after")["makes_room"]
 
 
+def test_what_served_before_an_exchange_that_was_cut_short_can_serve_again() -> None:
+    """The old one had stopped to make room, the new one was loading, and the play or the host ended."""
+    cut = state(OLD, socket=SOCKET.format(unit(NEW)))
+    cut["running"] = [{"unit": unit(NEW), "active": "activating", "sub": "start", "status": ""}]
+    cut["unit_files"][unit(NEW)] = "unit"
+    again = plan(cut, NEW, needed=1001)
+    assert (again["serving"], again["former"]) == ([], [unit(OLD)])
+    assert again["socket_before"] == SOCKET.format(unit(OLD))
+    assert releases.previous(cut)["instance"] == OLD
+
+
+def test_a_first_deployment_that_was_cut_short_leaves_nothing_to_go_back_to() -> None:
+    cut = state(socket=SOCKET.format(unit(NEW)))
+    assert (plan(cut, NEW)["former"], plan(cut, NEW)["socket_before"]) == ([], None)
+    assert plan(state(), NEW)["socket_before"] is None
+
+
+def test_a_socket_that_names_what_serves_stays_as_it_is() -> None:
+    found = plan(state(OLD), NEW)
+    assert found["former"] == found["serving"] == [unit(OLD)]
+    assert found["socket_before"] == SOCKET.format(unit(OLD))
+
+
 def test_another_address_is_a_move() -> None:
     elsewhere = SOCKET.format(unit(NEW)).replace("7000", "7001")
     assert plan(state(OLD), NEW, socket=elsewhere)["moves"]
@@ -96,6 +121,10 @@ def test_what_an_interrupted_play_left_does_not_count_as_done() -> None:
 
 def test_a_rollback_goes_to_what_served_before() -> None:
     assert releases.previous(state(OLD, NEW))["instance"] == OLD
+    # Where the newer one has crashed, nothing serves, and it is the older one all the same.
+    crashed = state(OLD, NEW)
+    crashed["running"][0]["active"] = "failed"
+    assert releases.previous(crashed)["instance"] == OLD
     # And back again: what is left is what served before.
     returned = state(OLD, NEW, serving=OLD)
     returned["served"].append(f"2026-02-01T00:00:00Z {OLD}")
@@ -128,6 +157,8 @@ def test_an_upgrade_begins_with_what_is_sound() -> None:
     degraded = state(OLD)
     degraded["running"][0]["status"] = "degraded: backend vps: The backend vps cannot be reached."
     assert "degraded: backend vps" in releases.unsound(degraded)[0]
+    assert releases.unsound(state(OLD, running=[])) == [f"{unit(OLD)} does not run"]
+    assert releases.unsound(state()) == []
 
 
 def test_taking_over_is_noted_once() -> None:
@@ -174,3 +205,13 @@ def test_a_release_that_never_served_goes_first() -> None:
     host = state(OLD, NEW)
     host["releases"].append({"name": "0.3.0-dddddddddddd", "complete": False, "made": 9.0})
     assert releases.reclaimable(host, NEW, 3)["releases"] == ["0.3.0-dddddddddddd"]
+
+
+def test_a_cpu_is_known_by_what_it_computes_with() -> None:
+    """Not by what a kernel calls the rest of it, nor by the order; a guest that was moved is another."""
+    before = app_state.cpu("model name\t: A\nflags\t\t: fpu sse2 avx avx2 fma\nbugs\t\t: spectre_v1\n")
+    assert re.fullmatch("[0-9a-f]{6}", before)
+    assert app_state.cpu("flags\t\t: avx2 sse2 fma avx ibpb_exit_to_user its_no\n") == before
+    assert app_state.cpu("flags\t\t: fpu sse2 avx avx2 fma avx512f\n") != before
+    pi = app_state.cpu("Features\t: fp asimd evtstrm aes crc32 asimddp\nCPU implementer\t: 0x41\n")
+    assert pi not in (before, app_state.cpu("Features\t: fp asimd evtstrm aes crc32\n"))

@@ -1,6 +1,7 @@
 """What role app decides, from what `library/app_state.py` saw: no file is read or written here.
 
-An instance is `<release>.<configuration>`, the release `<version>-<lock hash>`, the configuration 8 digits of a digest.
+An instance is `<release>.<configuration>`, the release `<version>-<lock hash>` and, with llama.cpp, what that is
+compiled for; the configuration is 8 digits of a digest.
 `served` has a line for each time that an instance took over: `<time> <instance>`, the newest last.
 """
 
@@ -51,6 +52,9 @@ def plan(
         serves: whether nothing is to be done: this one serves, and no other runs or would start.
         others: units that run, failed, or would start at boot, without this one.
         serving: those of them that serve now.
+        former: what serves again if `unit` does not become ready: `serving`, or, where an exchange was cut short that
+            had stopped the old one first, what would start at boot.
+        socket_before: the socket's unit as it is then, None where there is nothing to return to.
         is_new: whether the instance was not the one that starts at boot.
         moves: whether the socket listens elsewhere than it shall, which ends what it listens on.
         makes_room: whether the others stop before this one starts.
@@ -61,16 +65,27 @@ def plan(
     others = [name for name in dict.fromkeys([*running, *state["enabled"]]) if name != unit]
     moves = old is not None and listen_streams(old) != listen_streams(socket)
     tight = needed_mib > state["available_mib"]
+    serving = [name for name in others if running.get(name) == "active"]
+    former = serving or [name for name in state["enabled"] if name != unit and name in state["unit_files"]]
     return {
         "written": state["unit_files"].get(unit) == unit_sha
         and state["settings"].get(f"{instance}.env") == settings_sha,
         "serves": running.get(unit) == "active" and old == socket and state["enabled"] == [unit] and not others,
         "others": others,
-        "serving": [name for name in others if running.get(name) == "active"],
+        "serving": serving,
+        "former": former,
+        "socket_before": _starting(old, [*(name for name in former if name not in state["enabled"]), *former]),
         "is_new": unit not in state["enabled"],
         "moves": moves,
         "makes_room": bool(others) and (moves or exchange == "after" or (exchange == "auto" and tight)),
     }
+
+
+def _starting(socket: str | None, units: list[str]) -> str | None:
+    """`socket` as it starts the last of `units`: an exchange that was cut short may have left another name in it."""
+    if socket is None or not units:
+        return None
+    return re.sub(r"(?m)^Service=.*$", lambda _: f"Service={units[-1]}", socket)
 
 
 def remembered(served: list[str], instance: str, now: str, serving: Iterable[str] = ()) -> list[str]:
@@ -87,7 +102,9 @@ def previous(state: State, release: str = "") -> dict[str, str]:
         instance: '' where there is none, and then `problem` says why.
     """
     serving = [instance_of(row["unit"]) for row in state["running"] if row["active"] == "active"]
-    present = serving[-1] if serving else (history(state["served"])[-1:] or [""])[0]
+    # Where nothing serves: what was to serve. An exchange that was cut short is undone by going to what it replaced.
+    wanted = [instance_of(name) for name in re.findall(r"(?m)^Service=(.*)$", state["socket"] or "")]
+    present = (serving[-1:] or wanted or history(state["served"])[-1:] or [""])[0]
     complete = {row["name"] for row in state["releases"] if row["complete"]}
     instances = [instance_of(name) for name in state["unit_files"]]
     whole = [name for name in instances if release_of(name) in complete and f"{name}.env" in state["settings"]]
@@ -128,12 +145,13 @@ def _recent(served: list[str], release: str) -> list[str]:
 
 
 def unsound(state: State) -> list[str]:
-    """Instances that run and do not serve as they should, with what they say."""
+    """Instances that do not serve as they should, with what they say; those too that do not run and should."""
+    known = {row["unit"] for row in state["running"]}
     return [
         f"{row['unit']} is {row['active']} ({row['status'] or row['sub']})"
         for row in state["running"]
         if row["active"] != "active" or row["status"] != "ready"
-    ]
+    ] + [f"{unit} does not run" for unit in state["enabled"] if unit not in known]
 
 
 def outlook(state: State, release: str) -> str:
