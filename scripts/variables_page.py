@@ -49,9 +49,10 @@ NOT_FOR_PEOPLE = {
 }  # fmt: skip
 HEAD = """# Variables
 
-What an inventory can set. A name that no role knows is refused before a host is touched, and so is a value that cannot
-be. `make new-inventory` writes the variables that most people need; others go into `group_vars/` of your inventory, for
-all hosts (`all/vars.yml`) or for a group (`edge.yml`, `inference.yml`), or to one host in `hosts.yml`.
+What an inventory can set. A name that begins as a role's do and that no role knows is refused before a host is
+touched, one that is almost such a name too, and so is a value that cannot be. `make new-inventory` writes the variables
+that most people need; others go into `group_vars/` of your inventory, for all hosts (`all/vars.yml`) or for a group
+(`edge.yml`, `inference.yml`), or to one host in `hosts.yml`.
 """
 FOOT = """
 Roles have a few more, which playbooks set: `roles/*/README.md`. Written by `scripts/variables_page.py` from

@@ -82,16 +82,18 @@ def _make(options: argparse.Namespace, wanted: tuple[Question, ...], at_terminal
     if made:
         secrets["edge_client_key"] = made
     files = text.files(site, key_line=line, secrets={one: value for one, value in secrets.items() if value})
-    password, file, is_new = _password(options, name, at_terminal)
-    written = False
-    try:
+    with contextlib.ExitStack() as taken_back:
+        password, file, is_new = _password(options, name, at_terminal)
+        if is_new and file is not None:
+            taken_back.callback(file.unlink)
+        key_file = vault.kept("keys", name) if made else None
+        if made and key_file:
+            vault.keep(key_file, made, "The key of this machine's client")
+            taken_back.callback(key_file.unlink)
         files[text.VAULT] = vault.encrypt(files[text.VAULT], password)
         place.place(target, files, text.VAULT)
-        written = True
-    finally:
-        if is_new and file is not None and not written:
-            file.unlink()
-    _tell(site, target, file, is_new, secrets)
+        taken_back.pop_all()  # it is written: what opens it stays
+    _tell(site, target, file, is_new, secrets, key_file)
 
 
 def _name(given: str | None, at_terminal: bool) -> str:
@@ -120,7 +122,7 @@ def _password(options: argparse.Namespace, name: str, at_terminal: bool) -> tupl
     if options.vault_password_file is not None:
         file = options.vault_password_file
         return vault.read_password(file), file, False
-    file = vault.password_file(name)
+    file = vault.kept("vault", name)
     if at_terminal:
         typed = asking.ask_password(f"\nPassword of the vault (not shown; Enter: one is made and kept in {file})")
         if typed:
@@ -129,7 +131,9 @@ def _password(options: argparse.Namespace, name: str, at_terminal: bool) -> tupl
     return password, file, is_new
 
 
-def _tell(site: Answers, target: Path, file: Path | None, is_new: bool, secrets: dict[str, str]) -> None:
+def _tell(
+    site: Answers, target: Path, file: Path | None, is_new: bool, secrets: dict[str, str], key_file: Path | None
+) -> None:
     shown = target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target
     unlock = " --ask-vault-pass" if file is None else ""
     play = f".venv/bin/ansible-playbook -i {shown}{unlock} site.yml"
@@ -141,11 +145,6 @@ def _tell(site: Answers, target: Path, file: Path | None, is_new: bool, secrets:
     if file is not None:
         print(f"Commands find it by its name, in your shell:\n  export ANSIBLE_VAULT_PASSWORD_FILE={file}")
     vault_file = shown / text.VAULT
-    if "edge_client_key" in secrets:
-        print(
-            "The key that clients of the edge send is in the vault:\n"
-            f"  .venv/bin/ansible-vault view{unlock} {vault_file}"
-        )
     if site.transport == "tailscale" and not secrets.get("tailscale_auth_key"):
         print(
             "The tailnet's key is missing: put it into the vault, and take the # before tailscale_auth_key in\n"
@@ -154,8 +153,10 @@ def _tell(site: Answers, target: Path, file: Path | None, is_new: bool, secrets:
     print(f"git does not track it. Next:\n  {play} --check     # what would be done\n  {play}")
     first = site.edges[0].address
     address = f"[{first}]" if ":" in first else first
-    key = " --api-key-file FILE" if "edge_client_key" in secrets else ""
-    print(f"  CEREBRUM_URL=http://{address}:{site.edge_port} .venv/bin/cerebrum status{key}")
+    print(f"Then, as a client:\n  export CEREBRUM_URL=http://{address}:{site.edge_port}")
+    if key_file is not None:
+        print(f"  export CEREBRUM_API_KEY_FILE={key_file}     # the edge's key, for you alone; it is in the vault too")
+    print("  .venv/bin/cerebrum status")
 
 
 if __name__ == "__main__":

@@ -69,6 +69,11 @@ class Answers:
     clients: tuple[str, ...] = ()
     edge_port: int = 7000
 
+    @property
+    def edge_names(self) -> tuple[str, ...]:
+        """Of the edges' addresses those that are names: a service answers to its own name, not to any."""
+        return tuple(host.address for host in self.edges if not _is_ip(host.address))
+
 
 def site_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", text):
@@ -166,6 +171,11 @@ def private_addresses(text: str) -> tuple[str, ...]:
             raise Refused(f"{part!r} is no IP address.") from None
         if address.is_unspecified:
             raise Refused(f"{part!r} is every address of the host, which would show the service to the internet.")
+        if address.is_global:
+            raise Refused(
+                f"{part!r} is an address in the internet, where prompts and keys would travel as they are. Take "
+                "ssh_tunnel or tailscale, or an address in a network of your own."
+            )
         found.append(str(address))
     if not found:
         raise Refused("An address for each inference host is needed, which the edge can reach and the internet cannot.")
@@ -262,6 +272,9 @@ def joined(name: str, given: Mapping[str, Any]) -> Answers:
             f"With direct each inference host has an address of its own: {len(inference)} hosts, "
             f"{len(answers.addresses)} addresses."
         )
+    for host, address in zip(inference, answers.addresses, strict=False):
+        if ipaddress.ip_address(address).is_loopback and host not in edges:
+            raise Refused(f"{address} is each host's own, and no edge reaches {host.name} by it.")
     if answers.transport != "direct" and answers.addresses:
         raise Refused(f"Addresses of inference hosts are for direct; with {answers.transport} they are found out.")
     if answers.transport != "tailscale" and answers.login_server:
@@ -280,6 +293,14 @@ def catalogue(manifest: Mapping[str, Any]) -> tuple[Model, ...]:
         )
         for row in manifest["models"]
     )
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _parts(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The vault: encrypted by ansible-vault itself, and where its password is kept."""
+"""The vault, encrypted by ansible-vault itself, and where secrets are kept that were made for this user."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def encrypt(text: str, password: str) -> str:
             text=True,
             check=False,
             pass_fds=[read],
+            # What opens the vaults of other inventories is not what this one is closed with.
+            env={name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_VAULT_")},
         )
     finally:
         os.close(read)
@@ -43,10 +45,14 @@ def encrypt(text: str, password: str) -> str:
     return done.stdout
 
 
-def password_file(name: str) -> Path:
-    """Where a password that was made is kept: outside of every checkout, for this user alone."""
+def kept(kind: str, name: str) -> Path:
+    """Where a secret that was made for an inventory is kept: outside of every checkout, for this user alone.
+
+    Args:
+        kind: `vault` for its password, `keys` for the key that this user's own client sends.
+    """
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "cerebrum" / "vault" / name
+    return Path(base) / "cerebrum" / kind / name
 
 
 def made_password(file: Path) -> tuple[str, bool]:
@@ -61,16 +67,27 @@ def made_password(file: Path) -> tuple[str, bool]:
     if file.exists():
         return read_password(file), False
     made = secrets.token_urlsafe(32)
+    keep(file, made, "The vault's password")
+    return made, True
+
+
+def keep(file: Path, secret: str, what: str) -> None:
+    """Writes a new file that nobody else can read.
+
+    Raises:
+        Refused: it is there already, or cannot be made.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(made + "\n")
+            out.write(secret + "\n")
             out.flush()
             os.fsync(out.fileno())
+    except FileExistsError:
+        raise Refused(f"{what} cannot be kept in {file}, which exists; an earlier inventory's? Move it away.") from None
     except OSError as exc:
-        raise Refused(f"The vault's password cannot be kept in {file}: {exc.strerror}.") from exc
-    return made, True
+        raise Refused(f"{what} cannot be kept in {file}: {exc.strerror}.") from exc
 
 
 def read_password(file: Path) -> str:

@@ -108,6 +108,9 @@ def test_accepted_answers_are_read_back_from_the_files(edges: str, inference: st
     }  # fmt: skip
     edge_vars |= {} if site.edge_port == 7000 else {"edge_port": site.edge_port}
     edge_vars |= {"firewall_edge_clients": list(site.clients)} if site.clients else {}
+    letters = re.compile("^[^:]*[A-Za-z]")
+    names = [host.address for host in site.edges if letters.match(host.address) and ":" not in host.address]
+    edge_vars |= {"edge_allowed_hosts": names} if names else {}
     assert found["group_vars/edge.yml"] == edge_vars
     assert found[text.VAULT]["vault_edge_client_key"] == "word"
 

@@ -25,12 +25,12 @@ HOSTS = ["--edge", "pi@192.168.1.20", "--inference", "root@203.0.113.7"]
 KEY = "tskey-auth-" + "kExample" + "-secret"
 
 
-def run(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Without a terminal; inventories go below `folder`, and so does the user's configuration."""
     return subprocess.run(
         [*PROGRAM, "--into", str(folder), *words],
         cwd=ROOT,
-        env={**os.environ, "XDG_CONFIG_HOME": str(folder / "config")},
+        env={**os.environ, "XDG_CONFIG_HOME": str(folder / "config"), **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -68,10 +68,40 @@ def test_flags_alone_give_an_inventory_with_a_key_and_a_password_of_its_own(tmp_
     (line,) = yaml.safe_load((tmp_path / "home/group_vars/edge.yml").read_text(encoding="utf-8"))["edge_api_keys"]
     assert line.split()[1] == hashlib.sha256(key.encode()).hexdigest()
     assert f"export ANSIBLE_VAULT_PASSWORD_FILE={password}\n" in done.stdout
+    own = tmp_path / "config/cerebrum/keys/home"
+    assert (own.stat().st_mode & 0o777, own.read_text(encoding="utf-8")) == (0o600, f"{key}\n")
+    assert f"export CEREBRUM_API_KEY_FILE={own} " in done.stdout
     assert "site.yml --check" in done.stdout
     assert "Keep a copy" in done.stdout
     assert key not in done.stdout + done.stderr
     assert password.read_text(encoding="utf-8").strip() not in done.stdout + done.stderr
+
+
+def test_what_opens_another_inventory_s_vault_does_not_matter(tmp_path: Path) -> None:
+    """The shell of somebody who has one inventory, and makes a second."""
+    other = private(tmp_path / "other", "password of another\n")
+    done = run("work", *HOSTS, folder=tmp_path, ANSIBLE_VAULT_PASSWORD_FILE=str(other))
+    assert done.returncode == 0, done.stderr
+    assert "vault_edge_client_key" in secrets_of(tmp_path / "work", tmp_path / "config/cerebrum/vault/work")
+
+
+def test_key_of_an_earlier_inventory_is_not_written_over(tmp_path: Path) -> None:
+    kept = tmp_path / "config/cerebrum/keys/home"
+    kept.parent.mkdir(parents=True)
+    private(kept, "of before\n")
+    done = run("home", *HOSTS, folder=tmp_path)
+    assert done.returncode == 1
+    assert f"{kept}, which exists" in done.stderr
+    assert things(tmp_path) == ["config/cerebrum/keys/home"]
+    assert kept.read_text(encoding="utf-8") == "of before\n"
+
+
+def test_names_of_edges_are_ones_that_they_answer_to(tmp_path: Path) -> None:
+    hosts = ("--edge", "pi@pi.home.lan,pi@192.168.1.21", "--inference", "root@203.0.113.7")
+    done = run("home", *hosts, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = yaml.safe_load((tmp_path / "home/group_vars/edge.yml").read_text(encoding="utf-8"))
+    assert written["edge_allowed_hosts"] == ["pi.home.lan"]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ PREFIXES = ["edge", "inference", "models", "cerebrum"]
     [
         ("edge_prot", "edge_prot (did you mean edge_port?)"),
         ("edge_opne", "edge_opne (did you mean edge_open?)"),
+        ("egde_port", "egde_port (did you mean edge_port?)"),
+        ("Edge_port", "Edge_port (did you mean edge_port?)"),
         ("cerebrum_transprot", "cerebrum_transprot (did you mean cerebrum_transport?)"),
         ("inferance_models", "inferance_models (did you mean inference_models?)"),
         ("edge_xyzzy_quux", "edge_xyzzy_quux (there are edge_open, edge_port)"),
@@ -76,6 +78,12 @@ def test_names_of_others_are_theirs(name: str) -> None:
     assert PREFLIGHT.unknown([name], KNOWN, PREFIXES) == []
 
 
+def test_two_that_would_listen_on_one_port_are_told() -> None:
+    rows = [("edge_port", "9000"), ("haproxy_port", 9200), ("transport_tunnel_port of vps", 9000), ("other", "none")]
+    assert PREFLIGHT.shared_ports(rows) == ["edge_port and transport_tunnel_port of vps are 9000."]
+    assert PREFLIGHT.shared_ports(rows[1:]) == []
+
+
 def test_a_text_for_a_list_is_told() -> None:
     options = {"a_list": {"type": "list"}, "a_text": {"type": "str"}}
     values: dict[str, Any] = {"a_list": "qwen_7b,tiny", "a_text": "x", "other": "y"}
@@ -87,17 +95,41 @@ def test_a_text_for_a_list_is_told() -> None:
     assert "s3cret" not in said
 
 
-def test_preflight_finds_a_text_for_a_list_in_an_inventory(tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("roles", "given", "said"),
+    [
+        (["models"], {"models_wanted": "cerebrum-tiny"}, "models_wanted is 'cerebrum-tiny', a text; write a list, as"),
+        (["edge", "node_exporter"], {"edge_port": "9100"}, "edge_port and node_exporter_port are 9100. Give each"),
+        (["edge", "ssh_tunnel"], {"edge_port": 9000}, "edge_port and transport_tunnel_port of localhost are 9000."),
+    ],
+)
+def test_preflight_finds_it_in_an_inventory(roles: list[str], given: dict[str, Any], said: str, tmp_path: Any) -> None:
     play = {
         "name": "Preflight", "hosts": "edge:inference", "connection": "local", "gather_facts": False,
-        "vars": {"preflight_roles": ["models"]},
+        "vars": {"preflight_roles": roles},
         "tasks": [{"name": "It looks", "ansible.builtin.include_role": {"name": "preflight"}}],
     }  # fmt: skip
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    groups = {group: {"hosts": {"localhost": {"models_wanted": "cerebrum-tiny"}}} for group in ("edge", "inference")}
+    groups = {group: {"hosts": {"localhost": given}} for group in ("edge", "inference")}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}), encoding="utf-8")
     done = playbooks.play(tmp_path / "play.yml", "--check", inventory=str(tmp_path / "hosts.yml"))
     assert done.returncode != 0
-    assert "models_wanted is 'cerebrum-tiny', a text; write a list, as [cerebrum-tiny]." in " ".join(
-        done.stdout.split()
-    )
+    assert said in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("book", ["site.yml", "playbooks/upgrade.yml"])
+def test_inventory_without_an_edge_is_no_success(book: str, tmp_path: Any) -> None:
+    """A folder that -i misspells has no hosts, and nothing would fail."""
+    done = playbooks.play(book, inventory=str(tmp_path / "hoem"))
+    assert done.returncode == 2
+    said = " ".join(done.stdout.split())
+    assert f"The inventory {tmp_path}/hoem has no host in the group `edge`; its groups are none." in said
+
+
+def test_drain_without_a_balancer_is_no_success(tmp_path: Any) -> None:
+    inventory = {"all": {"children": {"edge": {"hosts": {"localhost": {"ansible_connection": "local"}}}}}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    words = ("-e", "host=vps", "-e", "state=drain", "-e", "preflight_passed=[]")
+    done = playbooks.play("playbooks/drain.yml", *words, inventory=str(tmp_path / "hosts.yml"))
+    assert done.returncode == 2
+    assert "The inventory has no balancer (group `haproxy`)" in " ".join(done.stdout.split())

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 # How much a name must be like a known one to be taken for it: with a role's prefix, and without.
-LIKE, VERY_LIKE = 0.7, 0.9
+LIKE, VERY_LIKE = 0.7, 0.85
 
 
 def unknown(names: Iterable[str], known: Collection[str], prefixes: Collection[str]) -> list[str]:
@@ -24,7 +24,7 @@ def unknown(names: Iterable[str], known: Collection[str], prefixes: Collection[s
             near = get_close_matches(name, known, n=1, cutoff=LIKE)
             found.append(f"{name} (did you mean {near[0]}?)" if near else f"{name} ({_alike(name, known, prefixes)})")
         elif "__" not in name and not any(one in name for one in known):
-            near = get_close_matches(name, known, n=1, cutoff=VERY_LIKE)
+            near = get_close_matches(name.lower(), known, n=1, cutoff=VERY_LIKE)
             found += [f"{name} (did you mean {near[0]}?)"] if near else []
     return found
 
@@ -50,8 +50,21 @@ def texts_for_lists(options: Mapping[str, Mapping[str, Any]], values: Mapping[st
     return found
 
 
+def shared_ports(rows: Iterable[tuple[str, Any]]) -> list[str]:
+    """What of a host's variables and their ports names a port that another has named: a sentence for each such port."""
+    of_port: dict[int, list[str]] = {}
+    for name, port in rows:
+        if str(port).isdigit():  # another rule says what is wrong with the rest
+            of_port.setdefault(int(port), []).append(name)
+    return [f"{' and '.join(names)} are {port}." for port, names in sorted(of_port.items()) if len(names) > 1]
+
+
 class FilterModule:
     """Ansible finds the filters by this name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"preflight_unknown": unknown, "preflight_texts_for_lists": texts_for_lists}
+        return {
+            "preflight_unknown": unknown,
+            "preflight_texts_for_lists": texts_for_lists,
+            "preflight_shared_ports": shared_ports,
+        }

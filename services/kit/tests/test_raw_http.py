@@ -10,6 +10,8 @@ import pytest
 from support.process import ServiceProcess
 from support.raw import RawClient, request
 
+MACHINE = socket.gethostname().partition(".")[0]
+
 
 def ask(probe: ServiceProcess, data: bytes) -> tuple[int, dict[str, object]]:
     with RawClient(probe.port) as client:
@@ -116,7 +118,7 @@ def test_host_must_be_ours(probe: ServiceProcess, headers: str, status: int, cod
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost:7000", "127.0.0.1", "[::1]:7000", "CEREBRUM.example.", socket.gethostname()]
+    "host", ["localhost:7000", "127.0.0.1", "[::1]:7000", "CEREBRUM.example.", socket.gethostname(), f"{MACHINE}.local"]
 )
 def test_own_hosts_are_allowed(probe: ServiceProcess, host: str) -> None:
     status, _ = ask(probe, f"GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())

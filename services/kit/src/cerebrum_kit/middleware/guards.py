@@ -18,12 +18,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class HostMiddleware:
     """Refuses a `Host` that is not ours, so that a web page cannot reach the service by rebinding its own name.
 
-    IP literals, `localhost` and this machine's names are always allowed; a request without Host, or with two, is not.
+    IP literals, `localhost` and this machine's names are always allowed, `raspberrypi.local` among them; a request
+    without Host, or with two, is not.
     """
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Collection[str] = ()) -> None:
         self.app = app
-        own = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
+        machine = socket.gethostname().lower()
+        own = {"localhost", machine, f"{machine.partition('.')[0]}.local", socket.getfqdn().lower()}
         self._allowed = own | {name.lower().rstrip(".") for name in allowed_hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
