@@ -15,6 +15,7 @@ import yaml
 from cerebrum_kit.keys import key_line, new_key
 from scripts.inventory import answers, asking, place, text, vault
 from scripts.inventory.answers import Answers, Refused
+from scripts.inventory.catalogue import catalogue
 from scripts.inventory.questions import Question, questions, without_asking
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ _SECRETS = {"tailscale_auth_key": "The tailnet's key", "models_hf_token": "The m
 
 def main() -> None:
     manifest = yaml.safe_load((ROOT / "models/manifest.yml").read_text(encoding="utf-8"))
-    wanted = questions(answers.catalogue(manifest))
+    wanted = questions(catalogue(manifest))
     options = _parser(wanted).parse_args()
     signal.signal(signal.SIGTERM, _interrupted)
     signal.signal(signal.SIGHUP, _interrupted)

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from scripts.inventory.catalogue import Model
+
 TRANSPORTS = ("ssh_tunnel", "tailscale", "direct")
 ACCELERATORS = ("none", "vulkan", "cuda")
 ACCESS = ("key", "open")
 TAKEN = ("example", "lab")
-_MIB, _GIB = 1024**2, 1024**3
-# The defaults of role inference, which the table of models counts with.
-SLOTS, CONTEXT, RESERVE_MIB = 2, 4096, 1024
 
 
 class Refused(ValueError):
@@ -30,21 +29,6 @@ class Host:
     user: str
     address: str
     port: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A row of the manifest, as far as somebody who chooses wants to know it."""
-
-    id: str
-    name: str
-    languages: tuple[str, ...]
-    memory: int
-
-    @property
-    def line(self) -> str:
-        speaks = ", ".join(self.languages) or "any language, as the fallback"
-        return f"{self.id:<14} {self.memory / _GIB:4.1f} GiB  {self.name} ({speaks})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,19 +264,6 @@ def joined(name: str, given: Mapping[str, Any]) -> Answers:
     if answers.transport != "tailscale" and answers.login_server:
         raise Refused(f"A login server is for tailscale; the transport is {answers.transport}.")
     return answers
-
-
-def catalogue(manifest: Mapping[str, Any]) -> tuple[Model, ...]:
-    """The manifest's models with the memory that they need as deployed by default."""
-    return tuple(
-        Model(
-            row["id"],
-            row["name"],
-            tuple(row["languages"]),
-            row["ram_bytes"] + row["kv_bytes_per_token"] * min(row["context"], CONTEXT) * SLOTS + RESERVE_MIB * _MIB,
-        )
-        for row in manifest["models"]
-    )
 
 
 def _is_ip(text: str) -> bool:

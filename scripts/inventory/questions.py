@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.inventory import answers
-from scripts.inventory.answers import Model, Refused
+from scripts.inventory.answers import Refused
+from scripts.inventory.catalogue import CONTEXT, SLOTS, Model
 
 Given = Mapping[str, Any]
 
@@ -83,7 +84,7 @@ def questions(known: Sequence[Model]) -> tuple[Question, ...]:
             lambda text: answers.models(text, known),
             "cerebrum-tiny",
             help=(
-                f"Memory that a host has to have for each, with {answers.SLOTS} slots of {answers.CONTEXT} tokens:",
+                f"Memory that a host has to have for each, with {SLOTS} slots of {CONTEXT} tokens:",
                 *(f"  {model.line}" for model in known),
             ),
         ),

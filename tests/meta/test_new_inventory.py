@@ -13,12 +13,12 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scripts.inventory import answers, text
+from scripts.inventory import answers, catalogue, text
 from scripts.inventory.answers import Answers, Host, Refused
 from scripts.inventory.questions import questions, without_asking
 from support.repo import ROLES, ROOT, load
 
-KNOWN = answers.catalogue(load("models/manifest.yml"))
+KNOWN = catalogue.catalogue(load("models/manifest.yml"))
 QUESTIONS = questions(KNOWN)
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 # Words that YAML reads as something else than text are among them.
@@ -186,9 +186,9 @@ def test_one_machine_may_be_both() -> None:
 
 def test_memory_that_is_shown_is_what_role_inference_will_ask_for() -> None:
     defaults = load("roles/inference/defaults/main.yml")
-    assert defaults["inference_slots"] == answers.SLOTS
-    assert defaults["inference_max_context"] == answers.CONTEXT
-    assert defaults["inference_reserve_mib"] == answers.RESERVE_MIB
+    assert defaults["inference_slots"] == catalogue.SLOTS
+    assert defaults["inference_max_context"] == catalogue.CONTEXT
+    assert defaults["inference_reserve_mib"] == catalogue.RESERVE_MIB
     seven = next(model for model in KNOWN if model.id == "qwen_7b")
     assert "5.9 GiB" in seven.line  # 4.9 in docs/models.md, and 1 that stays free
 

@@ -1,7 +1,7 @@
 """What role app decides, from what `library/app_state.py` saw: no file is read or written here.
 
 An instance is `<release>.<configuration>`, the release `<version>-<lock hash>` and, with llama.cpp, what that is
-compiled for; the configuration is 8 digits of a digest.
+compiled for; the configuration is 8 digits of a digest. Of two hosts the versions and lock hashes can be compared.
 `served` has a line for each time that an instance took over: `<time> <instance>`, the newest last.
 """
 

@@ -104,13 +104,13 @@ def systemctl(*words: str) -> str:
 
 
 def cpu(info: str) -> str:
-    """Six digits that stand for what the CPU can compute with, from /proc/cpuinfo's text.
+    """Four digits that stand for what the CPU can compute with, from /proc/cpuinfo's text.
 
     Only for what a compiler makes use of: a new kernel names flags that the old one did not.
     """
     line = re.search(r"^(?:flags|Features)\s*:(.*)$", info, re.MULTILINE)
     able = sorted({word for word in line[1].split() if COMPUTES.match(word)}) if line else []
-    return hashlib.sha256(" ".join(able).encode()).hexdigest()[:6]
+    return hashlib.sha256(" ".join(able).encode()).hexdigest()[:4]
 
 
 def available_mib() -> int:

@@ -216,7 +216,7 @@ CASES: tuple[Case, ...] = (
     fires(
         "ReleaseDiffers",
         "two of three",
-        _info("inference", "0.1.0-aa-3fa9c1.11111111", "0.1.0-bb-3fa9c1.22222222", "0.1.0-aa-3fa9c1.33333333"),
+        _info("inference", "0.1.0-aa-3fa9.11111111", "0.1.0-bb-3fa9.22222222", "0.1.0-aa-3fa9.33333333"),
         labels={"job": "inference"},
         value="2",
         step=60,
@@ -231,7 +231,7 @@ CASES: tuple[Case, ...] = (
     quiet(
         "ReleaseDiffers",
         "other machines",
-        _info("inference", "0.1.0-662d6e25ff38-3fa9c1.11111111", "0.1.0-662d6e25ff38-vulkan-0b17e2.22222222"),
+        _info("inference", "0.1.0-662d6e2-3fa9.11111111", "0.1.0-662d6e2-vulkan-0b17.22222222"),
         "40m",
         step=60,
     ),
