@@ -35,7 +35,7 @@ def place(target: Path, files: Mapping[str, str], private: str) -> None:
         for name, text in files.items():
             path = beside / name
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-            _write(path, text, 0o600 if name == private else 0o644)
+            write_new(path, text, 0o600 if name == private else 0o644)
         beside.chmod(0o755)
         refuse_taken(target)
         beside.rename(target)
@@ -45,7 +45,8 @@ def place(target: Path, files: Mapping[str, str], private: str) -> None:
         shutil.rmtree(beside, ignore_errors=True)  # gone already where all went well
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def write_new(path: Path, text: str, mode: int) -> None:
+    """Writes a file that is not there yet, and waits until it is on disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)

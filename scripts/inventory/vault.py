@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts.inventory import place
 from scripts.inventory.answers import Refused
 
 
@@ -79,11 +80,7 @@ def keep(file: Path, secret: str, what: str) -> None:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(secret + "\n")
-            out.flush()
-            os.fsync(out.fileno())
+        place.write_new(file, secret + "\n", 0o600)
     except FileExistsError:
         raise Refused(f"{what} cannot be kept in {file}, which exists; an earlier inventory's? Move it away.") from None
     except OSError as exc:

@@ -22,6 +22,7 @@ DASHBOARDS = ["board", "edge", "hosts", "inference", "machine", "overview", "pan
 PURE = [
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "monitoring").glob("[a-z]*.py")),
     "roles/firewall/filter_plugins/firewall.py",
+    "plugins/filter/memory.py",
     "roles/preflight/filter_plugins/preflight.py",
     "scripts/inventory/answers.py",
     "scripts/inventory/questions.py",

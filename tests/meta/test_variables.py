@@ -123,7 +123,7 @@ def test_inventory_without_an_edge_is_no_success(book: str, tmp_path: Any) -> No
     done = playbooks.play(book, inventory=str(tmp_path / "hoem"))
     assert done.returncode == 2
     said = " ".join(done.stdout.split())
-    assert f"The inventory {tmp_path}/hoem has no host in the group `edge`; its groups are none." in said
+    assert f"The group `edge` of the inventory ({tmp_path}/hoem) has no hosts; its groups are none." in said
 
 
 def test_drain_without_a_balancer_is_no_success(tmp_path: Any) -> None:
@@ -133,3 +133,10 @@ def test_drain_without_a_balancer_is_no_success(tmp_path: Any) -> None:
     done = playbooks.play("playbooks/drain.yml", *words, inventory=str(tmp_path / "hosts.yml"))
     assert done.returncode == 2
     assert "The inventory has no balancer (group `haproxy`)" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("limit", "mib"), [("512M", 512), ("7G", 7168), (512, 0), ("1048576K", 1024), ("80%", 800), ("infinity", 1000)]
+)
+def test_limit_of_memory_is_read_as_systemd_reads_it(limit: object, mib: int) -> None:
+    assert playbooks.plugin("plugins/filter/memory.py").memory_limit_mib(limit, 1000) == mib
