@@ -45,7 +45,7 @@ test-all: ## all of that, and the scenarios that are left out (hours on two core
 	@scripts/test.sh all
 
 test-unit: venv ## the tests that need no hosts and no root
-	@.venv/bin/pytest
+	@.venv/bin/pytest -n 2 --dist loadfile
 
 test-roles: venv ## molecule: the shipped site.yml on fresh Debian hosts (root)
 	@scripts/molecule.sh

@@ -28,7 +28,7 @@ part() { # a name, then a command
 
 part "environment from the locks" scripts/venv.sh
 part "lint: ruff, mypy --strict, ansible-lint production" scripts/lint.sh
-part "unit, property, end-to-end and repository tests" .venv/bin/pytest
+part "unit, property, end-to-end and repository tests" .venv/bin/pytest -n 2 --dist loadfile # a fixture of a module is made once
 part "molecule: the shipped site.yml on fresh Debian hosts" scripts/molecule.sh $scenarios
 [ "${1:-}" = all ] || echo "== left for make test-all: the scenarios $later"
 printf '\n== make test: all passed in %d s%s\n' $(( $(date +%s) - began )) "$summary"

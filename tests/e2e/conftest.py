@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,12 @@ import pytest
 
 from support.inference import Inference, running_inference
 from support.system import System, running_system
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_reach_programs() -> None:
+    """A shell has what it runs in the background ignore SIGINT, and whatever that starts ignores it too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
