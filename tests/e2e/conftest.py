@@ -7,8 +7,9 @@ from pathlib import Path
 import openai
 import pytest
 
+from support.exact_model import write_exact_model
 from support.inference import Inference, running_inference
-from support.system import System, running_system
+from support.system import MODELS, System, running_system
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,10 +36,12 @@ def own_system(tmp_path: Path) -> Iterator[System]:
 def inference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inference]:
     """The inference service alone, shared by a module's tests.
 
-    Without flash attention, which rounds by where in the cache a text stands: two runs of one request would then differ
-    wherever two tokens are nearly as likely.
+    In arithmetic that does not depend on how a prompt was cut into batches, which the machine's load decides: two runs
+    of one request would else differ wherever two tokens are nearly as likely.
     """
-    with running_inference(tmp_path_factory.mktemp("inference"), FLASH_ATTENTION="off") as service:
+    folder = tmp_path_factory.mktemp("inference")
+    model = write_exact_model(MODELS / "cerebrum-tiny.gguf", folder / "tiny.gguf")
+    with running_inference(folder, model=model, FLASH_ATTENTION="off") as service:
         yield service
 
 

@@ -10,21 +10,28 @@ from pathlib import Path
 from support.monitored import Monitored
 from support.process import console_script
 from support.terminal import cerebrum_terminal
+from support.waiting import eventually
 
 
 def test_prometheus_tells_of_all_of_it(monitored: Monitored) -> None:
-    done = subprocess.run(
-        [console_script("cerebrum"), "top", "--once", "--prometheus", monitored.prometheus.url],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ["PATH"]},
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    text = done.stdout
+    texts: list[str] = []
+
+    def tells_rates() -> bool:
+        done = subprocess.run(
+            [console_script("cerebrum"), "top", "--once", "--prometheus", monitored.prometheus.url],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": os.environ["PATH"]},
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        texts.append(done.stdout)
+        return "rates over the last" in done.stdout
+
+    eventually(tells_rates, "rates, of which a Prometheus that has just begun has none", seconds=60)
+    text = texts[-1]
     assert f"Prometheus at {monitored.prometheus.url}" in text
-    assert "rates over the last" in text
     shown = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert "yes" in shown["answering"]
     assert "pi ready development" in text

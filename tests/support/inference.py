@@ -91,16 +91,19 @@ def tiny_row(**changes: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_inference(folder: Path, *, listener: socket.socket | None = None, **settings: str) -> Iterator[Inference]:
+def running_inference(
+    folder: Path, *, model: Path | None = None, listener: socket.socket | None = None, **settings: str
+) -> Iterator[Inference]:
     """The service, ready.
 
     Args:
         folder: for keys and the manifest.
+        model: the file that is listed as the shipped model; without it that is what it is.
         listener: the socket that it gets; its options go on to the connections.
         settings: of the environment, without their prefix.
     """
     key = write_keys(folder)
-    environment = inference_environment(folder, **settings)
+    environment = inference_environment(folder, model, **settings)
     headers = {"x-api-key": key}
     with (
         running([console_script("cerebrum-inference")], environment, listener=listener) as process,

@@ -201,6 +201,41 @@ def test_drain_ends_a_waiting_job_with_503(own_probe: ServiceProcess) -> None:
     assert own_probe.process.wait(10) == 0
 
 
+@pytest.mark.parametrize("before", ["nothing", "half a head", "a request"])
+def test_request_on_its_way_when_the_drain_begins_is_answered_and_is_the_last(
+    own_probe: ServiceProcess, before: str
+) -> None:
+    """A connection that was accepted cannot be handed to the release that comes: a reset would be a failed request."""
+    asked = request("/echo", b'{"text": "x"}')
+    with RawClient(own_probe.port) as client:
+        sent = 0
+        if before == "a request":
+            client.send(asked)
+            assert client.answer().headers.get("connection") != "close"
+        else:
+            sent = 20 if before == "half a head" else 0
+            client.send(asked[:sent])
+            eventually(lambda: connections(own_probe) == 1, "a connection that was accepted")
+        own_probe.process.send_signal(signal.SIGTERM)
+        own_probe.wait_for("STOPPING=1")
+        client.send(asked[sent:])
+        answer = client.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert client.is_closed()
+    assert own_probe.process.wait(10) == 0
+
+
+def connections(service: ServiceProcess) -> int:
+    """Connections that the process has accepted: sockets beside the one that listens, by their state in the kernel."""
+    inodes = {
+        target.removeprefix("socket:[").removesuffix("]")
+        for target in (str(link.readlink()) for link in Path(f"/proc/{service.process.pid}/fd").iterdir())
+        if target.startswith("socket:[")
+    }
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return sum(row[9] in inodes and row[3] == "01" for row in rows)
+
+
 def test_idle_connections_do_not_hold_up_the_end(own_probe: ServiceProcess) -> None:
     with RawClient(own_probe.port) as client:
         client.send(request("/health", method="GET"))

@@ -64,7 +64,7 @@ def build_app(options: AppOptions) -> FastAPI:
         docs_url=None,  # the interactive pages load their code from another machine
         redoc_url=None,
         middleware=[
-            Middleware(RequestIdMiddleware, release=options.release),
+            Middleware(RequestIdMiddleware, release=options.release, lifecycle=options.lifecycle),
             Middleware(
                 ObserveMiddleware,
                 metrics=HttpMetrics(options.service, options.registry),

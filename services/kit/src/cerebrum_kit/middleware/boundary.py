@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cerebrum_kit import request_id
 from cerebrum_kit.errors import CerebrumError, Internal, Renderer, render_openai
+from cerebrum_kit.lifecycle import Lifecycle
 from cerebrum_kit.logs import get_logger
 from cerebrum_kit.metrics import HttpMetrics
 
@@ -22,12 +23,13 @@ log = get_logger(__name__)
 
 class RequestIdMiddleware:
     """Accepts or makes `X-Request-ID`, binds it for logs and upstream calls, and echoes it; says which release answers,
-    since two of them serve behind one socket during an upgrade.
+    since two of them serve behind one socket during an upgrade, and keeps nobody's connection to one that is leaving.
     """
 
-    def __init__(self, app: ASGIApp, *, release: str) -> None:
+    def __init__(self, app: ASGIApp, *, release: str, lifecycle: Lifecycle) -> None:
         self.app = app
         self._release = (b"x-cerebrum-release", release.encode("ascii", "replace"))
+        self._lifecycle = lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,6 +45,7 @@ class RequestIdMiddleware:
                     *message.get("headers", []),
                     (b"x-request-id", identifier.encode()),
                     self._release,
+                    *([(b"connection", b"close")] if self._lifecycle.draining else []),
                 ]
             await send(message)
 

@@ -21,6 +21,10 @@ from cerebrum_kit.logs import get_logger
 
 log = get_logger(__name__)
 
+# How long a connection without a request stays open once the service is leaving. Closing it at once would reset a request
+# that is on its way, or in the kernel and not read yet.
+_LEAVE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -112,6 +116,21 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
             if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
                 # Answered before the body ended: what still comes belongs to nobody.
                 self.transport.close()
+
+        def shutdown(self) -> None:
+            """The service is leaving. What asks within a moment is answered, and that answer closes the connection."""
+            if self._is_idle():
+                self.loop.call_later(_LEAVE_SECONDS, self._leave)
+            elif not self._in_head:
+                super().shutdown()  # closes behind the answer that is on its way
+
+        def _leave(self) -> None:
+            if self._is_idle() and not self.transport.is_closing():
+                self.transport.close()
+
+        def _is_idle(self) -> bool:
+            """Whether nothing of a request has come, or of a further one."""
+            return not self._in_head and (self.cycle is None or self.cycle.response_complete)
 
         def _is_answering(self) -> bool:
             """Whether a request has come whole and its answer has not gone out whole."""
