@@ -70,7 +70,7 @@ class FakeUpstream:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Refuses whoever comes from now on. Closing alone would let the thread that waits in `accept` take one more."""
+        """Refuses whoever comes from now on. Closing alone would let the thread in `accept` take one more."""
         with contextlib.suppress(OSError):  # somebody has closed it before
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -21,8 +21,8 @@ from cerebrum_kit.logs import get_logger
 
 log = get_logger(__name__)
 
-# How long a connection without a request stays open once the service is leaving. Closing it at once would reset a request
-# that is on its way, or in the kernel and not read yet.
+# How long a connection without a request stays open once the service is leaving. Closing it at once would reset a
+# request that is on its way, or in the kernel and not read yet.
 _LEAVE_SECONDS = 1.0
 
 
